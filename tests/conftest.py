@@ -1,0 +1,18 @@
+"""Shared fixtures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real images; tests that need it are skipped, with the reason, without it."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    root = Path(os.environ.get("XAIBENCH_DATA", default))
+    if not root.is_dir():
+        pytest.skip(f"no real images: {root} is not a folder (set XAIBENCH_DATA)")
+    return root
