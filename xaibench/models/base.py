@@ -1,0 +1,196 @@
+"""The contract of a model: what every explainer and metric may ask of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from xaibench.errors import UserError
+from xaibench.types import Head, Space, Task
+
+# What a hook registration is kept in, on every module; taken from torch.nn.Module.
+_HOOK_TABLES = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+
+
+@dataclass
+class PassCount:
+    """Images passed through the model, forward and backward."""
+
+    forward: int = 0
+    backward: int = 0
+
+    def since(self, earlier: PassCount) -> PassCount:
+        return PassCount(self.forward - earlier.forward, self.backward - earlier.backward)
+
+    def copy(self) -> PassCount:
+        return PassCount(self.forward, self.backward)
+
+
+class Classifier(nn.Module):
+    """Wraps any network: images in [0, 1] in, logits and target scores out.
+
+    Args:
+        net: maps normalised images (B, C, H, W) to logits (B, outputs).
+        head: how the outputs are read. ``softmax``: one of n classes. ``single_logit``: two
+            classes on one logit z, sigma(z) for class 1 and 1 - sigma(z) for class 0, never a
+            softmax over one number. ``multilabel``: sigma of each output. ``regression``: the
+            output itself.
+        classes: the names of the classes (two for ``single_logit``), labels or outputs.
+        mean, std: the network's normalisation, one a channel, in the unit of [0, 1] images.
+        cam_layer: name of the module whose output (B, K, h, w) Grad-CAM reads, or None.
+        linear_head: name of the last ``nn.Linear``, or None.
+        weights: where the weights came from, for the manifest.
+        batch_size: images in one pass of the masking engine.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        head: Head,
+        classes: tuple[str, ...],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        cam_layer: str | None,
+        linear_head: str | None,
+        weights: str = "none",
+        batch_size: int = 64,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.head: Head = head
+        self.classes = classes
+        self.cam_layer = cam_layer
+        self.linear_head = linear_head
+        self.weights = weights
+        self.batch_size = batch_size
+        self.passes = PassCount()
+        # Not persistent: they belong to the architecture, and a checkpoint holds only weights.
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.mean.device
+
+    def forward(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch output"]:
+        """Return the logits; counts the passes, the backward ones when they happen."""
+        logits = self.net((images - self.mean) / self.std)
+        count = len(images)
+        self.passes.forward += count
+        if logits.requires_grad:
+            logits.register_hook(lambda _: self._count_backward(count))
+        return logits
+
+    def _count_backward(self, count: int) -> None:
+        self.passes.backward += count
+
+    def logits(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch output"]:
+        """Return the network's outputs before any softmax or sigmoid."""
+        return self(images)
+
+    def score(
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        targets: Int[Tensor, " batch"],
+        space: Space = "prob",
+    ) -> Float[Tensor, " batch"]:
+        """Return the score of each image's target.
+
+        Args:
+            targets: class, label or output explained, one an image.
+            space: ``prob`` in [0, 1] (unbounded for regression), or ``logit``: the class's own
+                logit; z for class 1 and -z for class 0 of a single logit.
+        """
+        return self.read(self(images), targets, space)
+
+    def read(
+        self, logits: Float[Tensor, "batch output"], targets: Int[Tensor, " batch"], space: Space
+    ) -> Float[Tensor, " batch"]:
+        """Return the targets' scores from logits; see ``score``."""
+        if self.head == "single_logit":
+            z = logits[:, 0]
+            signed = torch.where(targets == 1, z, -z)
+            return signed if space == "logit" else signed.sigmoid()
+        chosen = logits.gather(1, targets[:, None])[:, 0]
+        if space == "logit" or self.head == "regression":
+            return chosen
+        if self.head == "multilabel":
+            return chosen.sigmoid()
+        return logits.softmax(1).gather(1, targets[:, None])[:, 0]
+
+    def probabilities(self, logits: Float[Tensor, "batch output"]) -> Float[Tensor, "batch class"]:
+        """Return one column a class: probabilities, or the outputs themselves for regression."""
+        if self.head == "single_logit":
+            p = logits[:, 0].sigmoid()
+            return torch.stack([1 - p, p], dim=1)
+        if self.head == "softmax":
+            return logits.softmax(1)
+        return logits.sigmoid() if self.head == "multilabel" else logits
+
+    def module(self, name: str) -> nn.Module:
+        """Return the network's module of that name; a UserError names the nearest ones."""
+        modules = dict(self.net.named_modules())
+        if name not in modules:
+            shown = ", ".join(n for n in modules if n and n.count(".") < 2)
+            raise UserError(f"the network has no module {name!r}; it has: {shown}")
+        return modules[name]
+
+    @contextmanager
+    def as_found(self) -> Iterator[Classifier]:
+        """Give the model back as it was: modes, ``requires_grad``, hooks; even on an exception."""
+        modules = list(self.modules())
+        modes = [m.training for m in modules]
+        hooks = [{t: dict(getattr(m, t)) for t in _HOOK_TABLES} for m in modules]
+        wanted = [p.requires_grad for p in self.parameters()]
+        try:
+            yield self
+        finally:
+            for module, mode, tables in zip(modules, modes, hooks, strict=True):
+                module.training = mode
+                for name, kept in tables.items():
+                    table = getattr(module, name)
+                    for key in [k for k in table if k not in kept]:
+                        del table[key]
+            for parameter, grad in zip(self.parameters(), wanted, strict=True):
+                parameter.requires_grad_(grad)
+                parameter.grad = None
+
+
+def head_for(task: Task, single_logit: bool) -> Head:
+    """Return how a network's outputs are read for a data set's task."""
+    if task == "binary":
+        return "single_logit" if single_logit else "softmax"
+    return {"multiclass": "softmax", "multilabel": "multilabel", "regression": "regression"}[task]
+
+
+class Model(ABC):
+    """A plugin that builds a network; its fields are the parameters that a config may set."""
+
+    kind: ClassVar[str] = "model"
+    name: ClassVar[str]
+
+    def validate(self) -> None:  # noqa: B027 - a plugin with nothing to check needs no override
+        """Raise UserError for what types cannot say (a missing file); runs before anything loads."""
+
+    @abstractmethod
+    def build(
+        self, *, task: Task, classes: tuple[str, ...], channels: int, size: tuple[int, int]
+    ) -> Classifier:
+        """Return the network for a data set's task, classes, channels and (height, width)."""

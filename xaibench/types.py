@@ -1,0 +1,65 @@
+"""What flows between plugins: the batch, and the words for tasks, heads and score spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+Task = Literal["binary", "multiclass", "multilabel", "regression"]
+Head = Literal["softmax", "single_logit", "multilabel", "regression"]
+Space = Literal["prob", "logit"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A block of images with all that an explainer or a metric may ask of them.
+
+    Attributes:
+        images: in [0, 1], not normalised; normalisation lives inside the model.
+        labels: the truth: (B,) int for one-of-n, (B, L) float for several labels or regression.
+        targets: the class, label or output that is explained, one an image.
+        ids, groups: image and patient (or slide), one an image.
+        masks: name -> where the evidence for the target truly is. An image without such a truth
+            has an empty mask. A name that ends in ``_weak`` is a prior, not an annotation.
+        segments: superpixels (SLIC), labels 0..K-1 of each image.
+        seeds: one an image, from the run's seed and the image's id, so that nothing random
+            depends on batching or order.
+        dataset_mean: mean of the training images, one a channel, in [0, 1].
+        shared: scores that are equal for every explainer of the block (the unmasked image, the
+            fill image), computed by the engine when first asked for.
+    """
+
+    images: Float[Tensor, "batch channel height width"]
+    labels: Shaped[Tensor, "batch *labels"]
+    targets: Int[Tensor, " batch"]
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    masks: Mapping[str, Bool[Tensor, "batch height width"]]
+    segments: Int[Tensor, "batch height width"]
+    seeds: Int[Tensor, " batch"]
+    dataset_mean: Float[Tensor, " channel"]
+    shared: dict[str, Float[Tensor, " batch"]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, indices: Sequence[int]) -> Batch:
+        """Return the images at ``indices``, in that order, as a batch of their own."""
+        at = torch.as_tensor(list(indices), device=self.images.device)
+        return replace(
+            self,
+            images=self.images[at],
+            labels=self.labels[at],
+            targets=self.targets[at],
+            ids=tuple(self.ids[i] for i in indices),
+            groups=tuple(self.groups[i] for i in indices),
+            masks={name: mask[at] for name, mask in self.masks.items()},
+            segments=self.segments[at],
+            seeds=self.seeds[at],
+            shared={},
+        )
