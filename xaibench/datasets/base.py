@@ -37,8 +37,13 @@ class Split(ABC):
     def images(self, indices: np.ndarray) -> Images:
         """Return the images at ``indices``, in that order: uint8, or float32 in [0, 1]."""
 
-    def masks(self, indices: np.ndarray) -> dict[str, Bool[np.ndarray, "n height width"]]:
-        """Return name -> where the evidence for the image's label is; empty where unknown.
+    def masks(
+        self, indices: np.ndarray, targets: np.ndarray
+    ) -> dict[str, Bool[np.ndarray, "n height width"]]:
+        """Return name -> where the evidence for each image's target is.
+
+        All False where an image has no such truth: it is unknown, or the target is a class that
+        nothing in the image speaks for.
 
         A name that ends in ``_weak`` is a prior (a region that holds the evidence somewhere),
         not an annotation.

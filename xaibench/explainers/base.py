@@ -1,0 +1,96 @@
+"""The contract of an explainer: ``attribute(model, batch)``, one relevance a pixel."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+import torch
+from jaxtyping import Float
+from pydantic import ConfigDict
+from torch import Tensor
+
+from xaibench.errors import PluginError
+from xaibench.models.base import Classifier, PassCount
+from xaibench.types import Batch
+
+MapStatus = Literal["ok", "constant", "nan"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Maps with what they cost.
+
+    Attributes:
+        maps: float32, larger = more evidence for the target.
+        statuses: one an image: ``ok``, ``constant`` (says nothing, scores as a random one), or
+            ``nan`` (has values that are not finite, is never scored).
+        passes: images passed forward and backward, over the whole batch.
+        seconds: wall time.
+    """
+
+    maps: Float[Tensor, "batch height width"]
+    statuses: tuple[MapStatus, ...]
+    passes: PassCount
+    seconds: float
+
+
+class Explainer(ABC):
+    """A plugin that explains; its fields are the parameters that a config may set.
+
+    A subclass is a frozen dataclass, marked by ``@register("explainer")``, with one method,
+    ``attribute``.
+    """
+
+    kind: ClassVar[str] = "explainer"
+    name: ClassVar[str]
+    control: ClassVar[bool] = False
+    """True for a map that knows nothing of the model: a row that every table needs."""
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+    def validate(self) -> None:  # noqa: B027 - a plugin with nothing to check needs no override
+        """Raise UserError for what types cannot say; runs before anything loads."""
+
+    def check(self, model: Classifier) -> None:  # noqa: B027 - most explainers take any model
+        """Raise UserError where the model lacks what the explainer needs; runs before the run."""
+
+    def facts(self, model: Classifier) -> dict[str, object]:
+        """Return what was resolved from the model (such as the layer), for tables and manifest."""
+        return {}
+
+    @abstractmethod
+    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+        """Return the relevance of each pixel for ``batch.targets``; larger = more evidence."""
+
+    @final
+    def __call__(self, model: Classifier, batch: Batch) -> Explanation:
+        """Explain a batch: checks what comes back, counts passes and time, restores the model."""
+        before = model.passes.copy()
+        begun = time.perf_counter()
+        with model.as_found():
+            maps = self.attribute(model, batch)
+        if maps.is_cuda:
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - begun
+        wanted = (len(batch), *batch.images.shape[2:])
+        if tuple(maps.shape) != wanted:
+            raise PluginError(f"{self.name}: maps of shape {tuple(maps.shape)}, must be {wanted}")
+        if maps.device != batch.images.device:
+            raise PluginError(
+                f"{self.name}: maps on {maps.device}, images on {batch.images.device}"
+            )
+        if not maps.is_floating_point():
+            raise PluginError(f"{self.name}: maps of {maps.dtype}, must be floating point")
+        maps = maps.detach().float()
+        return Explanation(maps, _statuses(maps), model.passes.since(before), seconds)
+
+
+def _statuses(maps: Float[Tensor, "batch height width"]) -> tuple[MapStatus, ...]:
+    flat = maps.flatten(1)
+    finite = flat.isfinite().all(dim=1).tolist()
+    constant = (flat == flat[:, :1]).all(dim=1).tolist()
+    return tuple(
+        "nan" if not f else "constant" if c else "ok" for f, c in zip(finite, constant, strict=True)
+    )

@@ -1,0 +1,148 @@
+"""Finds plugins by name: folder stems, entry points, and files named in a config.
+
+Listing reads source as text and never imports a plugin, so it needs no torch. A plugin is
+imported when it is asked for by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from xaibench.errors import UserError, did_you_mean
+
+KINDS = ("dataset", "model", "explainer", "metric")
+T = TypeVar("T", bound=type)
+
+
+def register(kind: str) -> Callable[[T], T]:
+    """Mark a class as the plugin of its file; the file's stem is its name."""
+
+    def mark(cls: T) -> T:
+        if getattr(cls, "kind", None) != kind:
+            raise UserError(f"{cls.__module__}: @register({kind!r}) on a class that is no {kind}")
+        cls.name = cls.__module__.rpartition(".")[2]
+        return cls
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where a plugin is found; ``load`` imports it."""
+
+    kind: str
+    name: str
+    summary: str
+    source: str
+    load: Callable[[], type]
+
+
+class Registry:
+    """Every plugin that a run can name.
+
+    Args:
+        files: plugin files named in a config.
+    """
+
+    def __init__(self, files: Iterable[Path] = ()) -> None:
+        self._plugins: dict[tuple[str, str], Plugin] = {}
+        for kind in KINDS:
+            for path in sorted((Path(__file__).parent / f"{kind}s").glob("*.py")):
+                if plugin := _read(path, f"xaibench.{kind}s.{path.stem}", "xaibench"):
+                    self._add(plugin)
+            for point in importlib.metadata.entry_points(group=f"xaibench.{kind}s"):
+                self._add(_from_entry_point(kind, point))
+        for path in files:
+            if not path.is_file():
+                raise UserError(f"plugin file {path} does not exist")
+            plugin = _read(path, f"xaibench_plugin.{path.stem}", str(path))
+            if plugin is None:
+                raise UserError(f"{path}: no plugin; put @register({KINDS[2]!r}) on its class")
+            self._add(plugin)
+
+    def _add(self, plugin: Plugin) -> None:
+        known = self._plugins.setdefault((plugin.kind, plugin.name), plugin)
+        if known is not plugin:
+            raise UserError(
+                f"{plugin.kind} {plugin.name!r} is registered twice: by {known.source} and by "
+                f"{plugin.source}; rename one"
+            )
+
+    def plugins(self) -> list[Plugin]:
+        return sorted(self._plugins.values(), key=lambda p: (KINDS.index(p.kind), p.name))
+
+    def names(self, kind: str) -> list[str]:
+        return [p.name for p in self.plugins() if p.kind == kind]
+
+    def load(self, kind: str, name: str) -> type:
+        """Return the plugin's class; UserError lists the names that exist."""
+        if (kind, name) not in self._plugins:
+            raise UserError(f"unknown {kind} {name!r}{did_you_mean(name, self.names(kind))}")
+        return self._plugins[kind, name].load()
+
+
+def _read(path: Path, module: str, source: str) -> Plugin | None:
+    """Return the plugin that a file defines, by reading it; None where it defines none."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as Python: {error}") from error
+    found = [
+        (call.args[0].value, node)
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for call in node.decorator_list
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("register") and call.args
+        and isinstance(call.args[0], ast.Constant)
+    ]  # fmt: skip
+    if not found:
+        return None
+    if len(found) > 1:
+        raise UserError(f"{path}: {len(found)} plugins in one file; one plugin, one file")
+    kind, node = found[0]
+    if kind not in KINDS:
+        raise UserError(f"{path}: unknown kind of plugin{did_you_mean(str(kind), KINDS)}")
+    doc = ast.get_docstring(node) or ast.get_docstring(tree) or ""
+    load = lambda: getattr(_import(module, path), node.name)
+    return Plugin(kind, path.stem, doc.partition("\n")[0], source, load)
+
+
+def _import(module: str, path: Path) -> object:
+    if not module.startswith("xaibench_plugin."):
+        return importlib.import_module(module)
+    spec = importlib.util.spec_from_file_location(module, path)
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded  # dataclasses look their module up by name
+    try:
+        spec.loader.exec_module(loaded)
+    except Exception as error:
+        raise UserError(f"{path}: failed to import: {type(error).__name__}: {error}") from error
+    return loaded
+
+
+def _from_entry_point(kind: str, point: importlib.metadata.EntryPoint) -> Plugin:
+    package = point.dist.name if point.dist else point.module
+
+    def load() -> type:
+        try:
+            cls = point.load()
+        except Exception as error:
+            raise UserError(
+                f"{kind} {point.name!r} of package {package} cannot be imported: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if not inspect.isclass(cls) or getattr(cls, "kind", None) != kind:
+            raise UserError(f"entry point {point.name!r} of package {package} is no {kind} class")
+        cls.name = point.name
+        return cls
+
+    return Plugin(kind, point.name, f"(from package {package})", package, load)
