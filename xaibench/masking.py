@@ -210,6 +210,13 @@ def removal_curve(
     return torch.cat([first[:, None], scores, last[:, None]], dim=1)
 
 
+def step_counts(steps: int, pixels: int, device: torch.device) -> Int[Tensor, " step"]:
+    """Return round(k / steps x pixels) for k = 0..steps, each number once."""
+    k = torch.arange(steps + 1, device=device, dtype=torch.float64)
+    # round half up: Python's and torch's rounding to even would make uneven steps.
+    return torch.unique((k * pixels / steps + 0.5).floor().long())
+
+
 def unmasked_score(model: Classifier, batch: Batch, space: Space) -> Float[Tensor, " batch"]:
     """Return the score of the images as they are; computed once a block, counted for nobody."""
     return _shared(model, batch, batch.images, "unmasked", space)
@@ -253,3 +260,24 @@ def trapezoid(
 ) -> Float[Tensor, " batch"]:
     """Return the area under each row by the trapezoid rule over the true abscissae, in float64."""
     return torch.trapezoid(y.double(), x.double(), dim=1)
+
+
+def segment_means(
+    values: Float[Tensor, "batch height width"], segments: Int[Tensor, "batch height width"]
+) -> Float[Tensor, "batch segment"]:
+    """Return the mean value in each segment, in float64; NaN behind an image's own segments."""
+    labels = segments.flatten(1)
+    sums = values.new_zeros(len(values), int(segments.max()) + 1, dtype=torch.float64)
+    sums.scatter_add_(1, labels, values.flatten(1).double())
+    return sums / segment_areas(segments)
+
+
+def segment_areas(
+    segments: Int[Tensor, "batch height width"],
+) -> Float[Tensor, "batch segment"]:
+    """Return the number of pixels of each segment; 0 behind an image's own segments."""
+    labels = segments.flatten(1)
+    areas = torch.zeros(
+        len(segments), int(segments.max()) + 1, dtype=torch.float64, device=segments.device
+    )
+    return areas.scatter_add_(1, labels, torch.ones_like(labels, dtype=torch.float64))

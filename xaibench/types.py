@@ -63,3 +63,12 @@ class Batch:
             seeds=self.seeds[at],
             shared={},
         )
+
+    def split(self, size: int) -> list[Batch]:
+        """Return the batch in parts of at most ``size`` images."""
+        if len(self) <= size:
+            return [self]
+        return [
+            self.take(range(start, min(start + size, len(self))))
+            for start in range(0, len(self), size)
+        ]

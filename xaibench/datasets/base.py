@@ -80,8 +80,8 @@ class Dataset(ABC):
     kind: ClassVar[str] = "dataset"
     name: ClassVar[str]
 
-    def validate(self) -> None:  # noqa: B027 - a plugin with nothing to check needs no override
-        """Raise UserError for what types cannot say (a missing file); runs before anything loads."""
+    def validate(self) -> None:
+        """Raise UserError for what types cannot say; runs before anything loads."""
 
     @abstractmethod
     def open(self, *, seed: int, cache: Path, progress: Progress) -> Data:

@@ -50,10 +50,10 @@ class Explainer(ABC):
     """True for a map that knows nothing of the model: a row that every table needs."""
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
-    def validate(self) -> None:  # noqa: B027 - a plugin with nothing to check needs no override
+    def validate(self) -> None:
         """Raise UserError for what types cannot say; runs before anything loads."""
 
-    def check(self, model: Classifier) -> None:  # noqa: B027 - most explainers take any model
+    def check(self, model: Classifier) -> None:
         """Raise UserError where the model lacks what the explainer needs; runs before the run."""
 
     def facts(self, model: Classifier) -> dict[str, object]:

@@ -53,7 +53,7 @@ class Metric(ABC):
     uses_segments: ClassVar[bool] = False
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
-    def validate(self) -> None:  # noqa: B027 - a plugin with nothing to check needs no override
+    def validate(self) -> None:
         """Raise UserError for what types cannot say; runs before anything loads."""
 
     def protocol(self, value_name: str, segments: str) -> str:

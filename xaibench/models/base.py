@@ -51,6 +51,8 @@ class Classifier(nn.Module):
         mean, std: the network's normalisation, one a channel, in the unit of [0, 1] images.
         cam_layer: name of the module whose output (B, K, h, w) Grad-CAM reads, or None.
         linear_head: name of the last ``nn.Linear``, or None.
+        pool: name of the module that pools the last feature map for the head, or None.
+        input_shape: channels, height and width of the images it was built for.
         weights: where the weights came from, for the manifest.
         batch_size: images in one pass of the masking engine.
     """
@@ -65,6 +67,8 @@ class Classifier(nn.Module):
         std: tuple[float, ...],
         cam_layer: str | None,
         linear_head: str | None,
+        pool: str | None,
+        input_shape: tuple[int, int, int],
         weights: str = "none",
         batch_size: int = 64,
     ) -> None:
@@ -74,6 +78,8 @@ class Classifier(nn.Module):
         self.classes = classes
         self.cam_layer = cam_layer
         self.linear_head = linear_head
+        self.pool = pool
+        self.input_shape = input_shape
         self.weights = weights
         self.batch_size = batch_size
         self.passes = PassCount()
@@ -186,8 +192,8 @@ class Model(ABC):
     kind: ClassVar[str] = "model"
     name: ClassVar[str]
 
-    def validate(self) -> None:  # noqa: B027 - a plugin with nothing to check needs no override
-        """Raise UserError for what types cannot say (a missing file); runs before anything loads."""
+    def validate(self) -> None:
+        """Raise UserError for what types cannot say; runs before anything loads."""
 
     @abstractmethod
     def build(

@@ -1,0 +1,78 @@
+"""Class activation mapping, from the weights of the last linear layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from xaibench.errors import UserError
+from xaibench.explainers.base import Explainer
+from xaibench.models.base import Classifier
+from xaibench.registry import register
+from xaibench.types import Batch
+
+_NEEDS = (
+    "cam needs global average pooling right before the last linear layer, and this model {}; "
+    "use grad_cam, which takes any convolutional layer"
+)
+
+
+@register("explainer")
+@dataclass(frozen=True)
+class Cam(Explainer):
+    """Class activation map of the target, signed: m(x, y) = sum_k w_k f_k(x, y).
+
+    w are the target's weights in the last linear layer and f the feature maps that are pooled for
+    it; the map is upsampled bilinearly to the image. For class 0 of a single logit, w is -w. The
+    mean of the small map is the target's logit less its bias, which is checked.
+    Cost: one pass. Source: Zhou et al. 2016, "Learning deep features for discriminative
+    localization", equation 2.
+    """
+
+    def check(self, model: Classifier) -> None:
+        if model.linear_head is None or model.pool is None:
+            raise UserError(_NEEDS.format("has no such pair of layers"))
+        with torch.no_grad(), model.as_found():
+            model.eval()
+            _, features, pooled = _forward(
+                model, torch.rand(1, *model.input_shape, device=model.device)
+            )
+        if features.ndim != 4 or pooled.shape != features.shape[:2]:
+            raise UserError(_NEEDS.format(f"pools features of shape {tuple(features.shape)}"))
+        if not torch.allclose(features.mean(dim=(2, 3)), pooled, rtol=1e-3, atol=1e-4):
+            raise UserError(_NEEDS.format("changes the pooled features before its linear layer"))
+
+    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+        parts = [self._maps(model, part) for part in batch.split(model.batch_size)]
+        maps = torch.cat(parts)[:, None]
+        return F.interpolate(maps, batch.images.shape[2:], mode="bilinear")[:, 0]
+
+    def _maps(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch h w"]:
+        with torch.no_grad():
+            _, features, _ = _forward(model, batch.images)
+        weight = model.module(model.linear_head).weight.detach()
+        if model.head == "single_logit":
+            chosen = torch.where(batch.targets[:, None] == 1, weight, -weight)
+        else:
+            chosen = weight[batch.targets]
+        return torch.einsum("bk,bkhw->bhw", chosen, features)
+
+
+def _forward(model: Classifier, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return logits, the feature maps before pooling, and the input of the linear layer."""
+    seen: dict[str, Tensor] = {}
+    keep = lambda name: lambda _, inputs: seen.__setitem__(name, inputs[0])
+    hooks = [
+        model.module(model.pool).register_forward_pre_hook(keep("features")),
+        model.module(model.linear_head).register_forward_pre_hook(keep("pooled")),
+    ]
+    try:
+        logits = model.logits(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return logits, seen["features"], seen["pooled"]

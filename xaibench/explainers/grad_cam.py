@@ -1,0 +1,91 @@
+"""Grad-CAM and its family, through the grad-cam package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import pytorch_grad_cam as package
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from xaibench.errors import UserError
+from xaibench.explainers.base import Explainer
+from xaibench.models.base import Classifier
+from xaibench.registry import register
+from xaibench.types import Batch
+
+_VARIANTS = {
+    "gradcam": package.GradCAM,
+    "gradcam++": package.GradCAMPlusPlus,
+    "xgradcam": package.XGradCAM,
+    "hirescam": package.HiResCAM,
+    "layercam": package.LayerCAM,
+    "gradcamelementwise": package.GradCAMElementWise,
+    "eigencam": package.EigenCAM,
+    "eigengradcam": package.EigenGradCAM,
+}
+
+
+@register("explainer")
+@dataclass(frozen=True)
+class GradCam(Explainer):
+    """Grad-CAM of the target's logit: relu(sum_k a_k A_k), a_k the mean gradient over map k.
+
+    ``variant`` chooses another member of the family, computed by the grad-cam package. The
+    package scales each map to [0, 1]; that is left out here, so zero stays zero. Not negative.
+    ``layer`` names the module whose output is read; the model's own ``cam_layer`` by default.
+    Cost: one forward and one backward pass. Source: Selvaraju et al. 2017, equations 1 and 2.
+    """
+
+    variant: Literal[
+        "gradcam",
+        "gradcam++",
+        "xgradcam",
+        "hirescam",
+        "layercam",
+        "gradcamelementwise",
+        "eigencam",
+        "eigengradcam",
+    ] = "gradcam"
+    layer: str | None = None
+
+    def check(self, model: Classifier) -> None:
+        model.module(self._layer(model))
+
+    def facts(self, model: Classifier) -> dict[str, object]:
+        return {"layer": self._layer(model)}
+
+    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+        model.requires_grad_(False)  # the gradient is wanted at the layer, not at the weights
+        parts = [self._maps(model, part) for part in batch.split(model.batch_size)]
+        maps = torch.cat(parts).to(model.device)[:, None]
+        return F.interpolate(maps, batch.images.shape[2:], mode="bilinear")[:, 0]
+
+    def _layer(self, model: Classifier) -> str:
+        layer = self.layer or model.cam_layer
+        if layer is None:
+            raise UserError("grad_cam: the model names no layer to read; set grad_cam's `layer`")
+        return layer
+
+    def _maps(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch h w"]:
+        layer = model.module(self._layer(model))
+        targets = [partial(_read, model, target) for target in batch.targets]
+        with torch.enable_grad(), _VARIANTS[self.variant](model, [layer]) as cam:
+            outputs = cam.activations_and_grads(batch.images.clone().requires_grad_())
+            if cam.uses_gradients:
+                model.read(outputs, batch.targets, "logit").sum().backward()
+            recorded = cam.activations_and_grads
+            activations = recorded.activations[0].numpy()
+            gradients = recorded.gradients[0].numpy() if cam.uses_gradients else None
+            maps = cam.get_cam_image(
+                batch.images, layer, targets, activations, gradients, eigen_smooth=False
+            )
+        return torch.as_tensor(maps).float().relu()
+
+
+def _read(model: Classifier, target: Tensor, output: Tensor) -> Tensor:
+    return model.read(output[None], target[None], "logit")[0]
