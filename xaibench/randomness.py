@@ -35,7 +35,7 @@ def random_bits(seeds: Int[Tensor, " batch"], count: int, stream: int) -> Int[Te
     counter = torch.arange(1, count + 1, device=seeds.device, dtype=torch.int64)
     # The seed is mixed before the counter is added: neighbouring seeds must not give shifted
     # copies of one sequence.
-    start = _mix(seeds.to(torch.int64) + stream * _GOLDEN)
+    start = _mix(_mix(seeds.to(torch.int64)) + stream)
     return _mix(start[:, None] + counter[None] * _GOLDEN)
 
 

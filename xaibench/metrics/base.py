@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Shaped
+import torch
+from jaxtyping import Bool, Float, Shaped
 from pydantic import ConfigDict
 from torch import Tensor
 
@@ -69,6 +70,16 @@ class Metric(ABC):
         said["score"] = said.pop("space", None)
         shown = ",".join(f"{k}={v}" for k, v in sorted(said.items()) if v is not None)
         return f"{value_name}[{shown}]"
+
+
+NO_EVIDENCE = "the image has no evidence mask for its target"
+
+
+def nan_without_evidence(
+    values: Float[Tensor, " batch"], mask: Bool[Tensor, "batch height width"]
+) -> Float[Tensor, " batch"]:
+    """Return the values, NaN where the mask is empty."""
+    return values.where(mask.flatten(1).any(1), torch.nan)
 
 
 class MapMetric(Metric):

@@ -61,7 +61,7 @@ class CumulativeDrop(MapMetric):
         for name, segments in {"morf": order, "lerf": order.gather(1, reverse)}.items():
             y, area = self._drops(model, batch, segments, counts)
             x = torch.arange(y.shape[1], device=y.device) / counts[:, None]
-            x = x.where(y.isfinite(), torch.nan)
+            x = x.where(x <= 1, torch.nan)
             curves |= {name: Curve(x, y), f"{name}@area": Curve(area, y)}
         between = lambda suffix: (
             _area_under(curves[f"morf{suffix}"]) - _area_under(curves[f"lerf{suffix}"])
@@ -92,8 +92,8 @@ class CumulativeDrop(MapMetric):
         masked.scatter_(1, counts[:, None], nothing[:, None])
         areas = segment_areas(batch.segments).gather(1, order).cumsum(1)
         areas = torch.cat([torch.zeros_like(areas[:, :1]), areas], dim=1) / ranks[0].numel()
-        drops = whole[:, None] - masked
-        return drops, areas.float().where(drops.isfinite(), torch.nan)
+        own = steps <= counts[:, None]
+        return whole[:, None] - masked, areas.float().where(own, torch.nan)
 
 
 def _area_under(curve: Curve) -> Float[Tensor, " batch"]:

@@ -19,7 +19,7 @@ from xaibench.types import Batch, Space
 @register("metric")
 @dataclass(frozen=True)
 class Deletion(MapMetric):
-    """Area under the target's score as the most relevant pixels are replaced first; lower is better.
+    """Area under the score as the most relevant pixels are replaced first; lower is better.
 
     At step k = 0..S, round(k / S x HW) pixels are gone, all channels together, both ends in; the
     area is the trapezoid over the true fractions. Ties go in the image's own random order, so a

@@ -19,7 +19,7 @@ from xaibench.types import Batch, Space
 @register("metric")
 @dataclass(frozen=True)
 class Insertion(MapMetric):
-    """Area under the target's score as the most relevant pixels are restored; higher is better.
+    """Area under the score as the most relevant pixels are restored; higher is better.
 
     Starts from the fill (the blurred image) and restores pixels in the order in which deletion
     removes them; otherwise as deletion.

@@ -1,0 +1,52 @@
+"""IoU of the most relevant pixels with the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from xaibench.metrics.base import NO_EVIDENCE, MapMetric, Scores, nan_without_evidence
+from xaibench.models.base import Classifier
+from xaibench.randomness import descending_order
+from xaibench.registry import register
+from xaibench.types import Batch
+
+
+@register("metric")
+@dataclass(frozen=True)
+class IouTop(MapMetric):
+    """Intersection over union of the mask and the top pixels of the map; higher is better.
+
+    The top pixels are exactly as many as the mask has (so that 1 can be reached), or the
+    fraction ``top`` of the image, rounded. Ties go in the image's own random order. Undefined where
+    the mask is empty. No passes. With the mask's own size it is a monotone function of the
+    relevance rank accuracy of Arras et al. 2022, equation 3.
+    """
+
+    higher_is_better: ClassVar[bool] = True
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    conventions: ClassVar[dict[str, str]] = {"ties": "seeded"}
+
+    top: Annotated[float, Field(gt=0, le=1)] | Literal["mask_area"] = "mask_area"
+
+    def score(
+        self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
+    ) -> Scores:
+        order = descending_order(maps.flatten(1), batch.seeds)
+        pixels = order.shape[1]
+        values = {}
+        for name, mask in batch.masks.items():
+            area = mask.flatten(1).sum(1, keepdim=True)
+            top = area
+            if self.top != "mask_area":
+                top = torch.full_like(area, round(self.top * pixels))
+            chosen = torch.arange(pixels, device=maps.device) < top
+            common = (mask.flatten(1).gather(1, order) & chosen).sum(1, keepdim=True)
+            iou = (common / (area + top - common).clamp_min(1))[:, 0].to(torch.float64)
+            values[f"iou_top@{name}"] = nan_without_evidence(iou, mask)
+        return Scores(values, undefined=dict.fromkeys(values, NO_EVIDENCE))
