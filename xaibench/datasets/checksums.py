@@ -1,0 +1,29 @@
+"""MD5 sums of files, computed once as long as size and time of change stay."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from xaibench.datasets.download import file_md5
+from xaibench.progress import Progress
+
+
+def checksums(files: Sequence[Path], cache: Path, progress: Progress) -> dict[str, str]:
+    """Return file name -> MD5, remembering sums in ``cache / checksums.json``."""
+    memory = cache / "checksums.json"
+    known = json.loads(memory.read_text()) if memory.is_file() else {}
+    keys = {f: f"{f.resolve()}|{f.stat().st_size}|{f.stat().st_mtime_ns}" for f in files}
+    missing = [f for f in files if keys[f] not in known]
+    if missing:
+        with progress.stage("Checksums", sum(f.stat().st_size for f in missing)) as advance:
+            for file in missing:
+                known[keys[file]] = file_md5(file)
+                advance(file.stat().st_size)
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = memory.with_name(f"{memory.name}.{os.getpid()}")
+        partial.write_text(json.dumps(known, indent=1))
+        os.replace(partial, memory)
+    return {f.name: known[keys[f]] for f in files}

@@ -1,0 +1,112 @@
+"""A YAML document that knows on which line each value stands, with ``--set`` laid over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xaibench.errors import UserError
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """Plain data, and for each place in it where it was written."""
+
+    path: Path
+    data: dict[str, Any]
+    origins: dict[Place, str]
+
+    @classmethod
+    def read(cls, path: Path, overrides: Sequence[str] = ()) -> Document:
+        """Read a YAML mapping and lay ``a.b=value`` overrides over it; UserError on a mistake."""
+        if not path.is_file():
+            raise UserError(f"{path}: no such config (working directory {Path.cwd()})")
+        try:
+            node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f":{mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or error
+            raise UserError(f"{path}{line}: no valid YAML: {problem}") from None
+        origins: dict[Place, str] = {(): str(path)}
+        data = _plain(node, (), str(path), origins) if node else {}
+        if not isinstance(data, dict):
+            raise UserError(f"{path}: must be a mapping of keys to values")
+        for override in overrides:
+            _override(data, override, origins)
+        return cls(path, data, origins)
+
+    def at(self, place: Place) -> Any:
+        value: Any = self.data
+        for key in place:
+            value = value[key]
+        return value
+
+    def has(self, place: Place) -> bool:
+        return place in self.origins
+
+    def error(self, place: Place, message: str) -> UserError:
+        """Return a UserError that begins with where ``place`` was written."""
+        known = place
+        while known not in self.origins:
+            known = known[:-1]
+        key = ".".join(map(str, place))
+        return UserError(f"{self.origins[known]}: {key + ': ' if key else ''}{message}")
+
+
+def _plain(node: yaml.Node, place: Place, path: str, origins: dict[Place, str]) -> Any:
+    """Return a node's plain data, noting each place's line."""
+    if isinstance(node, yaml.MappingNode):
+        mapping = {}
+        for key_node, value_node in node.value:
+            line = f"{path}:{key_node.start_mark.line + 1}"
+            key = yaml.SafeLoader("").construct_object(key_node)
+            if not isinstance(key, str):
+                raise UserError(f"{line}: the key {key!r} must be text")
+            if key in mapping:
+                raise UserError(f"{line}: the key {key!r} stands twice")
+            origins[(*place, key)] = line
+            mapping[key] = _plain(value_node, (*place, key), path, origins)
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            origins[(*place, i)] = f"{path}:{item.start_mark.line + 1}"
+        return [_plain(item, (*place, i), path, origins) for i, item in enumerate(node.value)]
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}:{node.start_mark.line + 1}: {error}") from None
+
+
+def _override(data: dict[str, Any], override: str, origins: dict[Place, str]) -> None:
+    said = f"--set {override}"
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UserError(f"{said}: must read a.b=value")
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        raise UserError(f"{said}: the value is no valid YAML") from None
+    place: Place = ()
+    parent: Any = data
+    keys = key.split(".")
+    for step in keys[:-1]:
+        if not isinstance(parent, dict):
+            raise UserError(f"{said}: {'.'.join(map(str, place))} holds no keys")
+        if parent.get(step) is None:
+            parent[step] = {}
+        place = (*place, step)
+        origins.setdefault(place, said)
+        parent = parent[step]
+    if not isinstance(parent, dict):
+        raise UserError(f"{said}: {'.'.join(map(str, place))} holds no keys")
+    place = (*place, keys[-1])
+    parent[keys[-1]] = _plain(node, place, said, origins) if node else None
+    stale = [known for known in origins if known[: len(place)] == place]
+    origins.update(dict.fromkeys([*stale, place], said))
