@@ -201,10 +201,10 @@ def _plugin(kind: str, place: tuple[str, ...], document: Document, registry: Reg
     try:
         plugin.validate()
     except UserError as error:
-        field = str(error).partition(":")[0]
-        raise document.error(
-            (*place, field) if field in parameters else place, str(error)
-        ) from None
+        field, _, said = str(error).partition(": ")
+        if field in parameters:
+            raise document.error((*place, field), said) from None
+        raise document.error(place, str(error)) from None
     return plugin
 
 
@@ -262,8 +262,11 @@ def _nearest_choice(error: Mapping[str, Any]) -> str:
 
 
 def _known_part(place: tuple, document: Document) -> tuple:
-    """Return the place without the union branches that pydantic adds behind it."""
-    while place and not document.has(place) and document.has(place[:-1]) is False:
+    """Return the place without the union branches that pydantic puts behind a value."""
+    for end in range(1, len(place)):
+        if document.has(place[:end]) and not isinstance(document.at(place[:end]), dict | list):
+            return place[:end]
+    while place and not document.has(place) and not document.has(place[:-1]):
         place = place[:-1]
     return place
 
