@@ -264,7 +264,8 @@ def _nearest_choice(error: Mapping[str, Any]) -> str:
 def _known_part(place: tuple, document: Document) -> tuple:
     """Return the place without the union branches that pydantic puts behind a value."""
     for end in range(1, len(place)):
-        if document.has(place[:end]) and not isinstance(document.at(place[:end]), dict | list):
+        holds = list if isinstance(place[end], int) else dict
+        if document.has(place[:end]) and not isinstance(document.at(place[:end]), holds):
             return place[:end]
     while place and not document.has(place) and not document.has(place[:-1]):
         place = place[:-1]

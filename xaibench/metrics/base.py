@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from pydantic import ConfigDict
 from torch import Tensor
 
@@ -72,18 +72,12 @@ class Metric(ABC):
         return f"{value_name}[{shown}]"
 
 
-NO_EVIDENCE = "the image has no evidence mask for its target"
-
-
-def nan_without_evidence(
-    values: Float[Tensor, " batch"], mask: Bool[Tensor, "batch height width"]
-) -> Float[Tensor, " batch"]:
-    """Return the values, NaN where the mask is empty."""
-    return values.where(mask.flatten(1).any(1), torch.nan)
-
-
 class MapMetric(Metric):
     """Scores relevance maps, one number an image."""
+
+    def value_names(self, masks: tuple[str, ...]) -> list[str]:
+        """Return the names of the values that ``score`` gives, for a data set with these masks."""
+        return [self.name]
 
     @abstractmethod
     def score(
@@ -105,3 +99,31 @@ class PredictionMetric(Metric):
         seed: int,
     ) -> dict[str, float]:
         """Return name -> number over the whole split."""
+
+
+class LocalisationMetric(MapMetric):
+    """Scores maps against each mask of the data set: a value ``name@mask`` for each."""
+
+    def value_names(self, masks: tuple[str, ...]) -> list[str]:
+        return [f"{self.name}@{mask}" for mask in masks]
+
+    def score(
+        self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
+    ) -> Scores:
+        values = {}
+        for name, mask in batch.masks.items():
+            value = self.against(mask, maps, batch.seeds)
+            # An empty mask is no evidence of absence: there is nothing to be found.
+            values[f"{self.name}@{name}"] = value.where(mask.flatten(1).any(1), torch.nan)
+        return Scores(values, undefined=dict.fromkeys(values, self.undefined))
+
+    undefined: ClassVar[str] = "the image has no evidence mask for its target"
+
+    @abstractmethod
+    def against(
+        self,
+        mask: Bool[Tensor, "batch height width"],
+        maps: Float[Tensor, "batch height width"],
+        seeds: Int[Tensor, " batch"],
+    ) -> Float[Tensor, " batch"]:
+        """Score maps against masks; what it gives for an empty mask is not used."""

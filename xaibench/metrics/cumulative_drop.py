@@ -48,6 +48,9 @@ class CumulativeDrop(MapMetric):
     fill: Fill = "dataset_mean"
     space: Space = "prob"
 
+    def value_names(self, masks: tuple[str, ...]) -> list[str]:
+        return ["cumulative_drop", "cumulative_drop@area"]
+
     def score(
         self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
     ) -> Scores:

@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from xaibench.metrics.base import NO_EVIDENCE, MapMetric, Scores, nan_without_evidence
-from xaibench.models.base import Classifier
+from xaibench.metrics.base import LocalisationMetric
 from xaibench.randomness import descending_order
 from xaibench.registry import register
-from xaibench.types import Batch
 
 
 @register("metric")
 @dataclass(frozen=True)
-class IouTop(MapMetric):
+class IouTop(LocalisationMetric):
     """Intersection over union of the mask and the top pixels of the map; higher is better.
 
     The top pixels are exactly as many as the mask has (so that 1 can be reached), or the
@@ -34,19 +32,18 @@ class IouTop(MapMetric):
 
     top: Annotated[float, Field(gt=0, le=1)] | Literal["mask_area"] = "mask_area"
 
-    def score(
-        self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
-    ) -> Scores:
-        order = descending_order(maps.flatten(1), batch.seeds)
+    def against(
+        self,
+        mask: Bool[Tensor, "batch height width"],
+        maps: Float[Tensor, "batch height width"],
+        seeds: Int[Tensor, " batch"],
+    ) -> Float[Tensor, " batch"]:
+        order = descending_order(maps.flatten(1), seeds)
         pixels = order.shape[1]
-        values = {}
-        for name, mask in batch.masks.items():
-            area = mask.flatten(1).sum(1, keepdim=True)
-            top = area
-            if self.top != "mask_area":
-                top = torch.full_like(area, round(self.top * pixels))
-            chosen = torch.arange(pixels, device=maps.device) < top
-            common = (mask.flatten(1).gather(1, order) & chosen).sum(1, keepdim=True)
-            iou = (common / (area + top - common).clamp_min(1))[:, 0].to(torch.float64)
-            values[f"iou_top@{name}"] = nan_without_evidence(iou, mask)
-        return Scores(values, undefined=dict.fromkeys(values, NO_EVIDENCE))
+        area = mask.flatten(1).sum(1, keepdim=True)
+        top = area
+        if self.top != "mask_area":
+            top = torch.full_like(area, round(self.top * pixels))
+        chosen = torch.arange(pixels, device=maps.device) < top
+        common = (mask.flatten(1).gather(1, order) & chosen).sum(1, keepdim=True)
+        return (common / (area + top - common))[:, 0].double()

@@ -5,22 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from pydantic import NonNegativeInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from xaibench.metrics.base import NO_EVIDENCE, MapMetric, Scores, nan_without_evidence
-from xaibench.models.base import Classifier
+from xaibench.metrics.base import LocalisationMetric
 from xaibench.randomness import descending_order
 from xaibench.registry import register
-from xaibench.types import Batch
 
 
 @register("metric")
 @dataclass(frozen=True)
-class PointingGame(MapMetric):
+class PointingGame(LocalisationMetric):
     """1 where the most relevant pixel lies on the evidence mask, else 0; higher is better.
 
     ``tolerance`` widens the mask by so many pixels in each direction (a square; TorchRay allows
@@ -35,13 +32,12 @@ class PointingGame(MapMetric):
 
     tolerance: NonNegativeInt = 0
 
-    def score(
-        self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
-    ) -> Scores:
-        peak = descending_order(maps.flatten(1), batch.seeds)[:, :1]
-        values = {}
-        for name, mask in batch.masks.items():
-            wide = F.max_pool2d(mask[:, None].float(), 2 * self.tolerance + 1, 1, self.tolerance)
-            hit = wide.flatten(1).gather(1, peak)[:, 0].to(torch.float64)
-            values[f"pointing_game@{name}"] = nan_without_evidence(hit, mask)
-        return Scores(values, undefined=dict.fromkeys(values, NO_EVIDENCE))
+    def against(
+        self,
+        mask: Bool[Tensor, "batch height width"],
+        maps: Float[Tensor, "batch height width"],
+        seeds: Int[Tensor, " batch"],
+    ) -> Float[Tensor, " batch"]:
+        peak = descending_order(maps.flatten(1), seeds)[:, :1]
+        wide = F.max_pool2d(mask[:, None].float(), 2 * self.tolerance + 1, 1, self.tolerance)
+        return wide.flatten(1).gather(1, peak)[:, 0].double()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import urllib.request
 from dataclasses import dataclass
@@ -86,8 +87,9 @@ class Timm(Model):
             return create(False), "none"
         if self.weights != "imagenet":
             net = create(False)
-            _load(net, Path(self.weights))
-            return net, str(self.weights)
+            path = Path(self.weights)
+            _load(net, path)
+            return net, f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
         config = timm.get_pretrained_cfg(self.architecture)
         if config is None or not (config.hf_hub_id or config.url):
             raise UserError(f"weights: timm has no ImageNet weights for {self.architecture!r}")

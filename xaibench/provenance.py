@@ -1,0 +1,59 @@
+"""What made a result: code, packages, hardware. No names of machines, users or folders."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+_PACKAGE = Path(__file__).parent
+_PACKAGES = ["xaibench", "torch", "torchvision", "timm", "captum", "grad-cam", "lime", "scikit-image", "scikit-learn", "numpy", "pandas", "pyarrow", "h5py", "matplotlib", "seaborn"]
+
+
+def code_version(files: Iterable[Path] | None = None) -> str:
+    """Return a hash of source files, by default of the whole package."""
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py") if files is None else files):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def environment(device: torch.device) -> dict[str, object]:
+    """Return versions, hardware and git commit, for the manifest."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "code": code_version(),
+        "git": _git_commit(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the checkout that holds this package, ``+`` behind it if changed."""
+    ask = lambda *words: subprocess.run(
+        ["git", "-C", str(_PACKAGE), *words], capture_output=True, text=True, timeout=10, check=True
+    ).stdout.strip()
+    try:
+        return ask("rev-parse", "HEAD") + ("+" if ask("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,176 @@
+"""A run's folder: cells that are written whole or not at all, and the tables made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xaibench.atomic import replacing
+from xaibench.errors import UserError
+
+_TEXT = pa.string()
+SCORES = pa.schema(
+    [
+        *((k, _TEXT) for k in ("run", "dataset", "split", "model", "image", "group", "label")),
+        ("target", _TEXT),
+        ("p_target", pa.float64()),
+        ("explainer", _TEXT),
+        ("params", _TEXT),
+        ("control", pa.bool_()),
+        ("metric", _TEXT),
+        ("protocol", _TEXT),
+        ("higher_is_better", pa.bool_()),
+        ("value", pa.float64()),
+        ("status", _TEXT),
+        ("reason", _TEXT),
+        ("forward_passes", pa.float64()),
+        ("backward_passes", pa.float64()),
+    ]
+)
+"""One row for each image x explainer x metric; a metric of the model alone has neither image nor
+explainer. ``status``: ok, constant (the map says nothing), nan, failed, or undefined (the metric
+has no value there by its definition). Passes are those of the map, an image. Wall times vary
+from run to run and stand apart, in ``TIMINGS``, so that one seed gives the same bytes."""
+
+_NUMBERS = pa.list_(pa.float64())
+CURVES = pa.schema(
+    [
+        *((k, _TEXT) for k in ("run", "image", "target", "explainer", "metric", "curve")),
+        ("x", _NUMBERS),
+        ("y", _NUMBERS),
+    ]
+)
+TIMINGS = pa.schema(
+    [
+        ("run", _TEXT),
+        ("explainer", _TEXT),
+        ("block", pa.int64()),
+        ("images", pa.int64()),
+        ("explain_seconds", pa.float64()),
+        ("score_seconds", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One explainer on one block of images: the unit of work."""
+
+    explainer: str
+    block: int
+
+    @property
+    def folder(self) -> str:
+        return f"{self.block:05d}/{self.explainer}"
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a cell gives: rows of the three tables, and its maps (NaN where there is none)."""
+
+    scores: Sequence[Mapping[str, object]]
+    curves: Sequence[Mapping[str, object]]
+    timing: Mapping[str, object]
+    maps: np.ndarray
+
+
+class RunFolder:
+    """``OUT/NAME/RUN-ID``; the id is a hash of what defines the run, so the same run resumes.
+
+    Args:
+        root: ``OUT/NAME``.
+        identity: what defines the run: the resolved config, code and kind of device.
+    """
+
+    def __init__(self, root: Path, identity: Mapping[str, object]) -> None:
+        text = json.dumps(identity, sort_keys=True)
+        self.run = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self.path = root / self.run
+        self._cells = self.path / "cells"
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def finished(self) -> bool:
+        return self.manifest().get("status") == "finished"
+
+    def manifest(self) -> dict[str, object]:
+        file = self.path / "manifest.json"
+        return json.loads(file.read_text()) if file.is_file() else {}
+
+    def write_manifest(self, manifest: Mapping[str, object]) -> None:
+        """Write the manifest; refuses to go on where the data or weights are no longer the same."""
+        before = self.manifest()
+        for part in ("dataset", "model"):
+            if part in before and before[part] != json.loads(json.dumps(manifest[part])):
+                raise UserError(
+                    f"{self.path}: was begun with another {part}: its files or weights have changed "
+                    "since; delete the folder to begin anew"
+                )
+        with replacing(self.path / "manifest.json") as file:
+            file.write_text(json.dumps(manifest, indent=2) + "\n")
+
+    def has(self, cell: Cell) -> bool:
+        return (self._cells / cell.folder).is_dir()
+
+    def write(self, cell: Cell, result: CellResult) -> None:
+        """Write a cell whole: a folder that takes its name only when all is in it."""
+        target = self._cells / cell.folder
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._cells))
+        try:
+            _write_rows(result.scores, SCORES, partial / "scores.parquet")
+            _write_rows(result.curves, CURVES, partial / "curves.parquet")
+            _write_rows([result.timing], TIMINGS, partial / "timings.parquet")
+            np.save(partial / "maps.npy", result.maps, allow_pickle=False)
+            os.replace(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def merge(
+        self,
+        explainers: Iterable[str],
+        blocks: int,
+        model_rows: Sequence[Mapping[str, object]],
+        images: Mapping[str, np.ndarray],
+    ) -> None:
+        """Make the run's tables and ``maps.h5`` of its cells.
+
+        Args:
+            model_rows: rows of SCORES about the model alone.
+            images: what stands beside the maps in ``maps.h5``: ids, images, masks/NAME.
+        """
+        cells = {e: [self._cells / Cell(e, b).folder for b in range(blocks)] for e in explainers}
+        every = [folder for folders in cells.values() for folder in folders]
+        for name, schema in {"scores": SCORES, "curves": CURVES, "timings": TIMINGS}.items():
+            tables = [pq.read_table(c / f"{name}.parquet", schema=schema) for c in every]
+            if name == "scores":
+                tables.append(pa.Table.from_pylist(list(model_rows), schema=schema))
+            with replacing(self.path / f"{name}.parquet") as file:
+                pq.write_table(pa.concat_tables(tables), file, compression="zstd")
+        with replacing(self.path / "maps.h5") as path, h5py.File(path, "w") as file:
+            for name, values in images.items():
+                file.create_dataset(name, data=values, compression="gzip")
+            for explainer, folders in cells.items():
+                maps = [np.load(c / "maps.npy", allow_pickle=False) for c in folders]
+                file.create_dataset(
+                    f"maps/{explainer}", data=np.concatenate(maps), compression="gzip"
+                )
+
+    def drop_cells(self) -> None:
+        """Remove the cells, once all that is made of them is written."""
+        shutil.rmtree(self._cells, ignore_errors=True)
+
+
+def _write_rows(rows: Sequence[Mapping[str, object]], schema: pa.Schema, file: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([dict(r) for r in rows], schema=schema), file)

@@ -1,0 +1,190 @@
+"""One cell of work: explain a block of images, score its maps, and say so row by row."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaibench.config import plugin_parameters
+from xaibench.errors import PluginError, UserError
+from xaibench.explainers.base import Explainer, Explanation
+from xaibench.metrics.base import Curve, MapMetric, Scores
+from xaibench.models.base import Classifier, PassCount
+from xaibench.results import Cell, CellResult
+from xaibench.types import Batch
+
+
+@dataclass(frozen=True)
+class Block:
+    """A batch with what every row of it says.
+
+    Attributes:
+        rows: one an image: run, dataset, split, model, image, group, label, target, p_target.
+    """
+
+    batch: Batch
+    rows: tuple[Mapping[str, object], ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image's map: a status, and why it has no score."""
+
+    status: str
+    reason: str | None = None
+
+    @property
+    def scored(self) -> bool:
+        return self.status in ("ok", "constant")
+
+
+_OUTCOMES = {
+    "ok": Outcome("ok"),
+    "constant": Outcome("constant", "the map is constant: its ties go in random order"),
+    "nan": Outcome("nan", "the map has values that are not finite"),
+}
+
+
+def score_cell(
+    cell: Cell,
+    explainer: Explainer,
+    metrics: Mapping[str, MapMetric],
+    model: Classifier,
+    block: Block,
+    segments: str,
+) -> CellResult:
+    """Explain a block, score its maps by every metric, and return the rows.
+
+    Args:
+        segments: id of the run's superpixels, for the protocols.
+    """
+    explanation, outcomes = explain(explainer, model, block.batch)
+    begun = time.perf_counter()
+    at = [i for i, outcome in enumerate(outcomes) if outcome.scored]
+    # Metrics see finite maps only. The block itself where nothing failed: its scores are shared.
+    whole = len(at) == len(block.batch)
+    scored = block.batch if whole else block.batch.take(at)
+    maps = explanation.maps[at]
+    said = plugin_parameters(explainer) | explainer.facts(model)
+    about = {
+        "explainer": cell.explainer,
+        "params": json.dumps(said, sort_keys=True),
+        "control": explainer.control,
+        "forward_passes": explanation.passes.forward / len(block.batch),
+        "backward_passes": explanation.passes.backward / len(block.batch),
+    }
+    scores, curves = [], []
+    for label, metric in metrics.items():
+        result = _score(metric, model, scored, maps) if at else Scores({})
+        for name in metric.value_names(tuple(block.batch.masks)):
+            shared = about | {
+                "metric": _labelled(name, metric, label),
+                "protocol": metric.protocol(name, segments),
+                "higher_is_better": metric.higher_is_better,
+            }
+            values = _spread(result, name, at, len(block.batch))
+            scores += [
+                dict(row) | shared | _verdict(value, outcome, result, name)
+                for row, value, outcome in zip(block.rows, values, outcomes, strict=True)
+            ]
+        curves += _curve_rows(result, block, at, cell.explainer, label)
+    timing = {
+        "run": block.rows[0]["run"],
+        "explainer": cell.explainer,
+        "block": cell.block,
+        "images": len(block.batch),
+        "explain_seconds": explanation.seconds,
+        "score_seconds": time.perf_counter() - begun,
+    }
+    return CellResult(scores, curves, timing, explanation.maps.cpu().numpy())
+
+
+def explain(
+    explainer: Explainer, model: Classifier, batch: Batch
+) -> tuple[Explanation, list[Outcome]]:
+    """Return the maps and what became of each; an image that fails alone fails alone."""
+    try:
+        explanation = explainer(model, batch)
+    except (UserError, PluginError):  # the user's or the plugin's mistake: every image would fail
+        raise
+    except Exception as error:
+        if len(batch) == 1:
+            height, width = batch.images.shape[2:]
+            nothing = torch.full((1, height, width), torch.nan, device=batch.images.device)
+            failed = Outcome("failed", f"{type(error).__name__}: {error}")
+            return Explanation(nothing, ("nan",), PassCount(), 0.0), [failed]
+        return _joined([explain(explainer, model, part) for part in batch.split(1)])
+    return explanation, [_OUTCOMES[status] for status in explanation.statuses]
+
+
+def _joined(
+    parts: Iterable[tuple[Explanation, list[Outcome]]],
+) -> tuple[Explanation, list[Outcome]]:
+    parts = list(parts)
+    each = [explanation for explanation, _ in parts]
+    passes = PassCount(sum(e.passes.forward for e in each), sum(e.passes.backward for e in each))
+    statuses = tuple(s for e in each for s in e.statuses)
+    maps = torch.cat([e.maps for e in each])
+    joined = Explanation(maps, statuses, passes, sum(e.seconds for e in each))
+    return joined, [outcome for _, outcomes in parts for outcome in outcomes]
+
+
+def _score(metric: MapMetric, model: Classifier, batch: Batch, maps: Tensor) -> Scores:
+    with model.as_found():
+        scores = metric.score(model, batch, maps)
+    wanted = metric.value_names(tuple(batch.masks))
+    if sorted(scores.values) != sorted(wanted):
+        raise PluginError(f"{metric.name}: scores {sorted(scores.values)}, promised {wanted}")
+    for name, values in scores.values.items():
+        if values.shape != (len(batch),):
+            raise PluginError(f"{name}: shape {tuple(values.shape)}, must be ({len(batch)},)")
+    return scores
+
+
+def _labelled(name: str, metric: MapMetric, label: str) -> str:
+    """Return a value's name with the metric's label in the config in place of its own."""
+    return label + name.removeprefix(metric.name)
+
+
+def _spread(result: Scores, name: str, at: list[int], count: int) -> list[float]:
+    """Return one value an image of the block, NaN where its map was not scored."""
+    values = [float("nan")] * count
+    for i, value in zip(at, result.values[name].tolist() if at else [], strict=True):
+        values[i] = value
+    return values
+
+
+def _verdict(value: float, outcome: Outcome, result: Scores, name: str) -> dict[str, object]:
+    if outcome.scored and not np.isfinite(value):
+        undefined = result.undefined.get(name)
+        outcome = (
+            Outcome("undefined", undefined) if undefined else Outcome("nan", "the score is NaN")
+        )
+        value = float("nan")
+    return {"value": value, "status": outcome.status, "reason": outcome.reason}
+
+
+def _curve_rows(
+    result: Scores, block: Block, at: list[int], explainer: str, metric: str
+) -> list[dict[str, object]]:
+    rows = []
+    for name, curve in result.curves.items():
+        for i, (x, y) in zip(at, _points(curve), strict=True):
+            row = {k: block.rows[i][k] for k in ("run", "image", "target")}
+            rows.append(
+                row | {"explainer": explainer, "metric": metric, "curve": name, "x": x, "y": y}
+            )
+    return rows
+
+
+def _points(curve: Curve) -> list[tuple[list[float], list[float]]]:
+    """Return each image's own points, without the padding behind them."""
+    counts = curve.x.isfinite().sum(1).tolist()
+    rows = zip(curve.x.tolist(), curve.y.tolist(), counts, strict=True)
+    return [(x[:n], y[:n]) for x, y, n in rows]

@@ -1,0 +1,80 @@
+"""Which images are explained, and for which target."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from xaibench.config import ConfidenceBand, ImageOptions
+from xaibench.errors import UserError, did_you_mean
+from xaibench.randomness import image_seed
+
+
+def with_targets(predictions: pd.DataFrame, target: str, classes: tuple[str, ...]) -> pd.DataFrame:
+    """Return a row for each image and target to explain, with ``target`` and ``p_target``.
+
+    Args:
+        predictions: columns image, group, label, predicted, and ``p_CLASS`` for each class; for
+            several labels or regression ``label_CLASS`` instead of label.
+        target: ``predicted``, ``label``, or a class. Of several labels, ``label`` gives a row for
+            each positive one.
+    """
+    if target == "predicted":
+        items = predictions.assign(target=predictions["predicted"])
+    elif target in classes:
+        items = predictions.assign(target=target)
+    elif target != "label":
+        raise UserError(f"target: {target!r} is no target{did_you_mean(target, _targets(classes))}")
+    elif "label" in predictions:
+        items = predictions.assign(target=predictions["label"])
+    else:
+        items = pd.concat(
+            [predictions[predictions[f"label_{c}"] == 1].assign(target=c) for c in classes]
+        ).sort_index(kind="stable")
+    p_target = [row[f"p_{row['target']}"] for row in items.to_dict("records")]
+    return items.assign(p_target=p_target)
+
+
+def _targets(classes: tuple[str, ...]) -> list[str]:
+    return ["predicted", "label", *classes]
+
+
+def select(
+    items: pd.DataFrame, options: ImageOptions, classes: tuple[str, ...], seed: int
+) -> pd.DataFrame:
+    """Return the items that ``options`` choose, in their old order.
+
+    A draw takes the images with the smallest seeds of their own, so a larger draw holds a
+    smaller one, and adding images to the split moves few.
+    """
+    chosen = items
+    if options.correct:
+        _needs_label(items, "correct")
+        chosen = chosen[chosen["label"] == chosen["predicted"]]
+    if options.classes:
+        _needs_label(items, "classes")
+        for name in options.classes:
+            if name not in classes:
+                raise UserError(f"images.classes: no class {name!r}{did_you_mean(name, classes)}")
+        chosen = chosen[chosen["label"].isin(options.classes)]
+    lottery = chosen["image"].map(lambda image: image_seed(seed, f"select/{image}"))
+    by_lot = chosen.loc[lottery.sort_values(kind="stable").index]
+    if options.confidence:
+        by_lot = pd.concat([_band(by_lot, band) for band in options.confidence])
+    if options.count != "all":
+        by_lot = by_lot.head(options.count)
+    if by_lot.empty:
+        raise UserError(
+            f"images: none of the {len(items)} candidates of split {options.split!r} is left by "
+            "`correct`, `classes` and `confidence`; loosen them"
+        )
+    return by_lot[~by_lot.index.duplicated()].sort_index()
+
+
+def _band(by_lot: pd.DataFrame, band: ConfidenceBand) -> pd.DataFrame:
+    inside = (by_lot["p_target"] >= band.low) & (by_lot["p_target"] < band.high)
+    return by_lot[inside].head(band.count)
+
+
+def _needs_label(items: pd.DataFrame, option: str) -> None:
+    if "label" not in items:
+        raise UserError(f"images.{option} needs one label an image, and this data set has several")
