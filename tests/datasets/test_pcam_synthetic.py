@@ -1,0 +1,252 @@
+"""The synthetic patches keep the original's layout and label rule, and are not given away."""
+
+import csv
+import json
+from contextlib import contextmanager
+
+import h5py
+import numpy as np
+import pytest
+from scipy.ndimage import label
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from xaibench.datasets import pcam_synthetic
+from xaibench.datasets.pcam_synthetic import (
+    CENTRE,
+    GENERATOR_VERSION,
+    PATCHES_PER_SLIDE,
+    Stain,
+    draw_patch,
+    write_dataset,
+)
+from xaibench.errors import UserError
+from xaibench.progress import SilentProgress
+
+SIZES = {"train": 50, "valid": 41, "test": 7}
+CENTRAL = np.zeros((96, 96), bool)
+CENTRAL[CENTRE, CENTRE] = True
+
+
+def draw(count, shortcut_rate=None, seed=0):
+    """Patches of alternating label, ten to a slide."""
+    slides = [Stain.draw(np.random.default_rng([seed, 0, i])) for i in range(count // 10 + 1)]
+    return [
+        draw_patch(np.random.default_rng([seed, 1, i]), i % 2, slides[i // 10], shortcut_rate)
+        for i in range(count)
+    ]
+
+
+def write(root, sizes=SIZES, seed=3, rate=0.9, workers=1, progress=None):
+    write_dataset(root, sizes, seed, rate, progress or SilentProgress(), workers)
+
+
+def contents(root):
+    """Every array and text of a set, by file and name."""
+    found = {}
+    for path in sorted(root.iterdir()):
+        if path.suffix == ".h5":
+            with h5py.File(path) as file:
+                found |= {(path.name, name): file[name][:] for name in file}
+        else:
+            found[path.name, ""] = np.array(path.read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def patches():
+    return draw(300)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sets") / "pcam_synthetic"
+    write(root)
+    return root
+
+
+def test_a_patch_has_the_stated_shapes_and_types(patches):
+    for patch in patches[:10]:
+        assert (patch.image.dtype, patch.image.shape) == (np.uint8, (96, 96, 3))
+        assert (patch.evidence.dtype, patch.evidence.shape) == (bool, (96, 96))
+        assert (patch.tag.dtype, patch.tag.shape) == (bool, (96, 96))
+
+
+def test_only_positives_have_evidence_and_it_reaches_the_centre(patches):
+    for patch in patches:
+        assert (patch.evidence & CENTRAL).any() == bool(patch.label)
+        assert patch.evidence.any() == bool(patch.label)
+
+
+def test_each_piece_of_evidence_reaches_the_centre(patches):
+    for patch in patches:
+        pieces, count = label(patch.evidence, np.ones((3, 3)))
+        assert set(np.unique(pieces[CENTRAL])) - {0} == set(range(1, count + 1))
+
+
+def test_some_negatives_have_tumour_but_none_touching_the_centre(monkeypatch):
+    covers = []
+    paint = pcam_synthetic._paint_tumour
+    monkeypatch.setattr(
+        pcam_synthetic,
+        "_paint_tumour",
+        lambda rng, nuclei, *rest: (covers.append(nuclei.cover()), paint(rng, nuclei, *rest)),
+    )
+    stain = Stain.draw(np.random.default_rng(0))
+    for i in range(100):
+        draw_patch(np.random.default_rng([9, i]), 0, stain)
+    inside = [cover[pcam_synthetic._INSIDE, pcam_synthetic._INSIDE] for cover in covers]
+    assert 0.15 < np.mean([cover.any() for cover in inside] + [0] * (100 - len(inside))) < 0.4
+    assert not any((cover & CENTRAL).any() for cover in inside)
+
+
+def test_no_tag_without_a_shortcut(patches):
+    assert not any(patch.tag.any() for patch in patches)
+
+
+@pytest.mark.parametrize(("rate", "positive", "negative"), [(1.0, 1.0, 0.0), (0.8, 0.8, 0.2)])
+def test_tag_rate(rate, positive, negative):
+    patches = draw(120, rate)
+    for truth, expected in ((1, positive), (0, negative)):
+        share = np.mean([patch.tag.any() for patch in patches if patch.label == truth])
+        # Four standard errors of 60 draws; exact where the rate is 0 or 1.
+        assert share == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 60) ** 0.5)
+
+
+def test_tag_changes_its_own_pixels_only_in_a_corner(patches):
+    corners = set()
+    for plain, marked in zip(patches[:40], draw(40, 1.0), strict=True):
+        assert np.array_equal((plain.image != marked.image).any(2) & ~marked.tag, 0 * marked.tag)
+        assert np.array_equal(plain.evidence, marked.evidence)
+        if marked.label:
+            rows, columns = np.nonzero(marked.tag)
+            assert max(np.ptp(rows), np.ptp(columns)) < 8
+            assert not marked.tag[12:-12].any()
+            assert not marked.tag[:, 12:-12].any()
+            corners.add((rows.min() > 48, columns.min() > 48))
+    assert len(corners) == 4
+
+
+def test_mean_colour_does_not_give_the_label_away(patches):
+    images = np.stack([patch.image for patch in patches]).astype(float)
+    colours = np.hstack([images.mean((1, 2)), images.std((1, 2))])
+    labels = [patch.label for patch in patches]
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    scores = cross_val_predict(model, colours, labels, cv=5, method="predict_proba")[:, 1]
+    assert roc_auc_score(labels, scores) < 0.85
+
+
+def test_files_are_laid_out_as_in_the_original(root):
+    for split, size in SIZES.items():
+        stem = f"camelyonpatch_level_2_split_{split}"
+        with h5py.File(root / f"{stem}_x.h5") as file:
+            assert (file["x"].shape, file["x"].dtype) == ((size, 96, 96, 3), np.uint8)
+            assert (file["x"].chunks, file["x"].compression) == ((1, 96, 96, 3), "gzip")
+        with h5py.File(root / f"{stem}_y.h5") as file:
+            assert (file["y"].shape, file["y"].dtype) == ((size, 1, 1, 1), np.uint8)
+            labels = file["y"][:].ravel()
+            assert labels.sum() == size // 2
+        with h5py.File(root / f"{stem}_mask.h5") as file:
+            for name in ("evidence", "tag"):
+                assert (file[name].shape, file[name].dtype) == ((size, 96, 96), np.uint8)
+                assert (file[name].chunks, file[name].compression) == ((1, 96, 96), "gzip")
+            assert np.array_equal(file["evidence"][:].any((1, 2)), labels)
+        with open(root / f"{stem}_meta.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert list(rows[0]) == ["wsi", "tumor_patch"]
+        assert len(rows) == size
+        assert all(row["tumor_patch"] == "True" for row, y in zip(rows, labels, strict=True) if y)
+
+
+def test_labels_are_shuffled(root):
+    with h5py.File(root / "camelyonpatch_level_2_split_train_y.h5") as file:
+        labels = file["y"][:].ravel()
+    assert 12 < np.count_nonzero(np.diff(labels.astype(int))) < 38
+
+
+def test_no_slide_is_in_two_splits(root):
+    slides = {}
+    for split in SIZES:
+        with open(root / f"camelyonpatch_level_2_split_{split}_meta.csv", newline="") as file:
+            names = [row["wsi"] for row in csv.DictReader(file)]
+        slides[split] = set(names)
+        assert max(names.count(name) for name in slides[split]) <= PATCHES_PER_SLIDE
+    assert len(set().union(*slides.values())) == sum(map(len, slides.values())) == 2 + 2 + 1
+
+
+def test_the_set_follows_from_the_seed_whatever_the_workers(root, tmp_path):
+    write(tmp_path / "two", workers=2)
+    one, two = contents(root), contents(tmp_path / "two")
+    assert one.keys() == two.keys()
+    assert all(np.array_equal(one[key], two[key]) for key in one)
+
+
+def test_another_seed_and_another_split_draw_other_patches(root, tmp_path):
+    write(tmp_path / "other", {"train": 7}, seed=4)
+    x = "camelyonpatch_level_2_split_{}_x.h5"
+    sets = [(root, "train"), (root, "valid"), (root, "test"), (tmp_path / "other", "train")]
+    first = set()
+    for folder, split in sets:
+        with h5py.File(folder / x.format(split)) as file:
+            first.add(file["x"][0].tobytes())
+    assert len(first) == 4
+
+
+def test_a_matching_set_is_left_as_it_is(root, monkeypatch):
+    monkeypatch.setattr(pcam_synthetic, "_write_split", lambda *_: pytest.fail("drew again"))
+    before = {path: path.stat().st_mtime_ns for path in root.iterdir()}
+    write(root)
+    assert before == {path: path.stat().st_mtime_ns for path in root.iterdir()}
+    recipe = json.loads((root / "recipe.json").read_text())
+    assert recipe["version"] == GENERATOR_VERSION
+    assert (recipe["seed"], recipe["sizes"], recipe["shortcut_rate"]) == (3, SIZES, 0.9)
+
+
+@pytest.mark.parametrize("change", [{"seed": 5}, {"rate": None}, {"sizes": {"train": 50}}])
+def test_a_set_of_another_recipe_is_refused(root, change):
+    with pytest.raises(
+        UserError, match=r"another recipe.*choose another folder or delete"
+    ) as error:
+        write(root, **change)
+    assert str(root) in str(error.value)
+
+
+def test_a_folder_that_is_no_generated_set_is_refused_and_kept(tmp_path):
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(UserError, match=r"no generated set.*choose another folder or delete"):
+        write(tmp_path)
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sizes": {"vaild": 8}}, "did you mean 'valid'"),
+        ({"sizes": {"valid": 0}}, "at least 1"),
+        ({"rate": 0.3}, "between 0.5"),
+        ({"workers": 0}, "workers is 0"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, arguments, message):
+    with pytest.raises(UserError, match=message):
+        write(tmp_path / "new", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interruption_leaves_nothing(tmp_path, workers):
+    class Interrupting(SilentProgress):
+        @contextmanager
+        def stage(self, title, total, done=0):
+            def advance(units):
+                raise KeyboardInterrupt
+
+            yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "set", {"train": 50}, workers=workers, progress=Interrupting())
+    assert not list(tmp_path.iterdir())
