@@ -1,0 +1,84 @@
+"""Style: stable looks, no state left behind, files whole and reproducible."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pytest
+
+from xaibench.figures.base import COLUMN, blank, legend_below, looks, save, style, title, wrapped
+
+
+def test_an_explainer_looks_the_same_in_every_figure():
+    few = looks(["lime", "random"], controls=["random"])
+    many = looks(["cam", "random", "grad_cam", "lime", "mine"], controls=["random"])
+    assert few["lime"] == many["lime"]
+    assert few["random"] == many["random"]
+    assert len({look.colour for look in many.values()}) == len(many)
+
+
+def test_controls_are_grey_and_dashed_and_others_solid():
+    found = looks(["grad_cam", "random", "center_prior"], ["random", "center_prior"])
+    assert {found["random"].line, found["center_prior"].line} == {"--"}
+    assert 0 < float(found["random"].colour) < 1
+    assert found["random"].colour != found["center_prior"].colour
+    assert found["grad_cam"].line == "-"
+
+
+def test_from_the_eleventh_explainer_on_the_marker_differs():
+    found = looks([f"e{i:02d}" for i in range(16)])
+    assert len({(look.colour, look.marker) for look in found.values()}) == 16
+
+
+def test_style_leaves_the_settings_as_found():
+    before = dict(mpl.rcParams)
+    with style():
+        assert mpl.rcParams["font.size"] == 7.5
+    assert dict(mpl.rcParams) == before
+
+
+def test_style_comes_back_after_an_exception():
+    before = dict(mpl.rcParams)
+    with pytest.raises(ZeroDivisionError), style():
+        _ = 1 / 0
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("lime", "lime"),
+        ("superpixel_occlusion", "superpixel_\nocclusion"),
+        ("iou_top@centre_weak", "iou_top\n@centre_weak"),
+    ],
+)
+def test_names_break_where_words_end(name, lines):
+    assert wrapped(name) == lines
+
+
+def figure_of_a_line():
+    with style():
+        figure = blank(COLUMN, 2)
+        (line,) = figure.subplots().plot([0, 1], [0, 1])
+        title(figure, "a name that is far too long for one line of a paper's column " * 2)
+        legend_below(figure, [line] * 3, ["a_long_name_of_an_explainer_here"] * 3)
+    return figure
+
+
+def test_long_titles_and_legends_stay_inside(legible):
+    legible(figure_of_a_line())
+
+
+def test_files_are_whole_and_the_same_every_time(tmp_path):
+    first = save(figure_of_a_line(), tmp_path / "a", "line")
+    second = save(figure_of_a_line(), tmp_path / "b", "line")
+    assert [path.name for path in first] == ["line.png", "line.pdf"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["line.pdf", "line.png"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert b"CreationDate" not in first[1].read_bytes()
+
+
+def test_a_saved_figure_is_empty(tmp_path):
+    figure = figure_of_a_line()
+    save(figure, tmp_path, "line")
+    assert not figure.axes

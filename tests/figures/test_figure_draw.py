@@ -1,0 +1,54 @@
+"""Every figure of a run's folder is drawn, and what is missing is left out."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from xaibench.errors import UserError
+from xaibench.figures.draw import draw_all, representative
+from xaibench.progress import SilentProgress
+
+NAMES = ["training", "ranking", "curves", "panels", "agreement"]
+
+
+def test_a_finished_run_has_all_its_figures(finished_run):
+    paths = draw_all(finished_run, SilentProgress())
+    assert paths == [
+        finished_run / "figures" / f"{name}.{ending}" for name in NAMES for ending in ("png", "pdf")
+    ]
+    assert all(path.stat().st_size > 1000 for path in paths)
+    assert len(list((finished_run / "figures").iterdir())) == len(paths)
+
+
+def test_missing_files_leave_their_figures_out(finished_run):
+    for name in ("maps.h5", "curves.parquet"):
+        (finished_run / name).unlink()
+    (finished_run / "training_log.csv").write_text("")
+    paths = draw_all(finished_run, SilentProgress())
+    assert [path.name for path in paths] == ["ranking.png", "ranking.pdf"]
+
+
+def test_more_than_eight_explainers_are_several_panels(finished_run, monkeypatch):
+    monkeypatch.setattr("xaibench.figures.draw.save", lambda figure, folder, name: [folder / name])
+    for name in ("training_log.csv", "curves.parquet"):
+        (finished_run / name).unlink()
+    with h5py.File(finished_run / "maps.h5", "a") as file:
+        for i in range(5):
+            file[f"maps/more_{i}"] = np.random.default_rng(i).random((6, 16, 16), dtype="float32")
+    names = [path.name for path in draw_all(finished_run, SilentProgress())]
+    assert names == ["ranking", "panels", "panels_2", "agreement"]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no manifest\.json; give the folder of a finished run"):
+        draw_all(tmp_path, SilentProgress())
+
+
+def test_representative_images_cover_truth_and_prediction(predictions):
+    ids = list(predictions["image"])
+    assert representative(ids, predictions, most=8) == list(range(6))
+    # pairs: 1/1, 0/0, 0/1, 1/0, 1/1, 0/0; the third of a pair waits until all have two
+    many = predictions.iloc[[0, 0, 0, 0, 1, 2]].assign(image=list("abcdef"))
+    assert representative(list("abcdef"), many, most=4) == [0, 1, 4, 5]

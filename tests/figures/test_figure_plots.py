@@ -1,0 +1,165 @@
+"""Structure of the plots made from tables: curves, ranking, training."""
+
+from __future__ import annotations
+
+import matplotlib.colors as mcolors
+import numpy as np
+import pandas as pd
+import pytest
+
+from xaibench.figures import curves as curve_figure
+from xaibench.figures import ranking, training
+from xaibench.leaderboard import summarise
+
+CONTROLS = ("random", "center_prior")
+
+
+def legend_texts(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+# ------------------------------------------------------------------------------- curves
+
+
+def test_curves_have_a_panel_a_metric_and_a_line_an_explainer(curves, legible):
+    figure = curve_figure.draw(curves, "pcam_synthetic (generated)", controls=CONTROLS)
+    titles = ["deletion ↓", "insertion ↑", "cumulative drop", "cumulative drop by area"]
+    assert [ax.get_title() for ax in figure.axes] == titles
+    assert [len(ax.lines) for ax in figure.axes] == [4, 4, 8, 8]
+    assert [len(ax.collections) for ax in figure.axes] == [4, 4, 8, 8]
+    assert figure.axes[0].get_xlabel() == "fraction of pixels replaced"
+    assert "pcam_synthetic (generated)" in figure.get_suptitle()
+    assert "random (control)" in legend_texts(figure)
+    assert "drop: least important first" in legend_texts(figure)
+    legible(figure)
+
+
+def test_orders_and_controls_have_their_lines(curves):
+    figure = curve_figure.draw(curves, "pcam", controls=CONTROLS)
+    dashed = [line.get_linestyle() for line in figure.axes[0].lines]
+    assert dashed == ["--", "--", "-", "-"]
+    drop = figure.axes[2].lines
+    assert sorted(line.get_linestyle() for line in drop) == ["-"] * 4 + ["--"] * 4
+
+
+def test_the_line_is_the_mean_on_the_common_grid(curves):
+    figure = curve_figure.draw(curves, "pcam")
+    line = figure.axes[0].lines[0]
+    np.testing.assert_allclose(line.get_ydata(), (1 - curve_figure.GRID) * 0.85)
+
+
+def test_a_single_group_has_no_band(curves):
+    groups = dict.fromkeys(curves["image"], "one patient")
+    figure = curve_figure.draw(curves, "pcam", groups)
+    assert not any(ax.collections for ax in figure.axes)
+
+
+def test_missing_curves_are_told(curves, legible):
+    broken = curves.copy()
+    hit = broken.index[(broken["explainer"] == "grad_cam") & (broken["image"] == "test_0")]
+    broken["y"] = [y * np.nan if i in hit else y for i, y in broken["y"].items()]
+    only = broken[broken["curve"] == "deletion"]
+    figure = curve_figure.draw(only, "pcam")
+    assert len(figure.axes) == 1
+    assert "grad_cam (n=5)" in legend_texts(figure)
+    legible(figure)
+
+
+def test_no_curves_no_figure(curves):
+    assert curve_figure.draw(curves.iloc[:0], "pcam") is None
+
+
+# ------------------------------------------------------------------------------- ranking
+
+
+@pytest.fixture
+def summary(scores):
+    return summarise(scores, resamples=50)
+
+
+def test_ranking_has_a_facet_a_metric(summary, legible):
+    figure = ranking.draw(summary)
+    titles = ["deletion ↓", "insertion ↑", "iou_top ↑\n@centre_weak\n(weak mask)"]
+    assert [ax.get_title() for ax in figure.axes] == titles
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == [
+        "superpixel_occlusion",
+        "grad_cam",
+        "random (control)",
+        "center_prior (control)",
+    ]
+    assert "pcam_synthetic (generated), resnet18, split test" in figure.get_suptitle()
+    assert "6 images in 3 groups" in figure.get_suptitle()
+    assert "mean of random" in legend_texts(figure)
+    legible(figure)
+
+
+def test_dots_stand_at_the_means_and_failures_tell_n(summary):
+    ax = ranking.draw(summary).axes[0]
+    dots = [line for line in ax.lines if len(line.get_xdata()) == 1]
+    rows = summary[summary["metric"] == "deletion"].set_index("explainer")
+    order = ["superpixel_occlusion", "grad_cam", "random", "center_prior"]
+    assert [d.get_xdata()[0] for d in dots] == pytest.approx(rows.loc[order, "mean"].to_list())
+    assert [text.get_text() for text in ax.texts] == ["n=5/6"]
+
+
+def test_hollow_dots_do_not_beat_random(summary):
+    told = summary.assign(beats_random=(summary["explainer"] == "grad_cam").astype("boolean"))
+    told.loc[told["explainer"] == "random", "beats_random"] = pd.NA
+    ax = ranking.draw(told).axes[0]
+    faces = [line.get_markerfacecolor() for line in ax.lines if len(line.get_xdata()) == 1]
+    hollow = [mcolors.to_hex(face) == "#ffffff" for face in faces]
+    assert hollow == [True, False, True, True]
+
+
+def test_an_explainer_without_a_value_is_said_so(summary, legible):
+    gone = (summary["explainer"] == "grad_cam") & (summary["metric"] == "deletion")
+    summary.loc[gone, ["mean", "low", "high"]] = np.nan
+    summary.loc[gone, "n"] = 0
+    one = ranking.draw(summary[summary["metric"] == "deletion"])
+    assert "– no value" in [text.get_text() for text in one.axes[0].texts]
+    assert one.get_figwidth() == 3.5
+    legible(one)
+
+
+def test_every_metric_has_its_facet_when_there_are_many(summary, legible):
+    more = [summary.assign(metric=summary["metric"] + str(i)) for i in range(2)]
+    figure = ranking.draw(pd.concat(more))
+    assert sum(ax.axison for ax in figure.axes) == 2 * 3
+    legible(figure)
+
+
+# ------------------------------------------------------------------------------- training
+
+
+def test_training_shows_losses_and_validation(training_log, legible):
+    figure = training.draw(training_log, "pcam_synthetic (generated)")
+    left, right = figure.axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == [
+        "training",
+        "validation",
+        "best epoch",
+    ]
+    assert [line.get_label() for line in right.lines] == ["accuracy", "AUROC", "best epoch"]
+    assert left.get_xlabel() == "epoch"
+    assert figure.get_suptitle() == (
+        "pcam_synthetic (generated): training, best epoch 2 by validation accuracy"
+    )
+    legible(figure)
+
+
+@pytest.mark.parametrize(("monitor", "epoch"), [("accuracy", 2), ("auroc", 4), ("loss", 3)])
+def test_best_epoch_is_the_first_best(training_log, monitor, epoch):
+    assert training.best_epoch(training_log, monitor) == epoch
+
+
+def test_an_empty_log_has_no_figure(training_log):
+    assert training.draw(training_log.iloc[:0], "pcam") is None
+
+
+def test_an_empty_column_is_left_out(training_log, legible):
+    log = training_log.assign(valid_auroc=np.nan, valid_accuracy=np.nan).head(1)
+    figure = training.draw(log, "pcam")
+    assert figure.axes[1].get_legend() is None
+    assert "best" not in figure.get_suptitle()
+    legible(figure)

@@ -1,0 +1,149 @@
+"""How far the explainers' maps agree with each other."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import rankdata
+
+from xaibench.figures.base import PAGE, SMALL, blank, style, title
+
+SHARE = 0.1  # of the pixels: the ones compared by IoU
+
+
+def agreement(
+    maps: Mapping[str, Sequence[np.ndarray]],
+    seed: int = 0,
+    most: int | None = None,
+) -> pd.DataFrame:
+    """Return the agreement of every pair of explainers, averaged over images.
+
+    Args:
+        maps: explainer -> N maps (H, W); read one image at a time, so open files will do.
+        most: only the first so many images.
+
+    Columns: ``first``, ``second``; ``spearman`` (mean rank correlation of the pixels, in [-1, 1]);
+    ``iou`` (mean overlap of the top pixels, in [0, 1], k = round(0.1 H W) exactly, ties broken at
+    random and independently for each explainer); ``n_spearman``, ``n_iou`` (images behind each
+    mean). A failed map (NaN) takes part in neither, a constant one has no rank correlation. Two
+    independent random maps expect an IoU of about 0.05.
+    """
+    names = list(maps)
+    count = min(len(m) for m in maps.values())
+    count = count if most is None else min(count, most)
+    pairs = list(combinations_with_replacement(range(len(names)), 2))
+    ranks, overlaps = np.full((2, count, len(pairs)), np.nan)
+    first, second = np.array(pairs).T
+    for i in range(count):
+        values = np.stack([np.asarray(maps[name][i], dtype=float).ravel() for name in names])
+        ranks[i] = _spearman(values)[first, second]
+        overlaps[i] = _overlap(values, _top(values, names, seed, i))[first, second]
+    table = pd.DataFrame({"first": np.take(names, first), "second": np.take(names, second)})
+    for name, per_image in [("spearman", ranks), ("iou", overlaps)]:
+        known = np.isfinite(per_image)
+        n = known.sum(axis=0)
+        total = np.where(known, per_image, 0).sum(axis=0)
+        table[name] = np.divide(total, n, out=np.full(len(pairs), np.nan), where=n > 0)
+        table[f"n_{name}"] = n
+    return table
+
+
+def _spearman(values: np.ndarray) -> np.ndarray:
+    """Return the rank correlations of the rows, (E, E); NaN for constant and NaN rows."""
+    usable = np.isfinite(values).all(axis=1)
+    usable &= np.ptp(np.where(np.isfinite(values), values, 0), axis=1) > 0
+    result = np.full((len(values), len(values)), np.nan)
+    if usable.any():
+        ranks = rankdata(values[usable], axis=1)
+        ranks -= ranks.mean(axis=1, keepdims=True)
+        ranks /= np.linalg.norm(ranks, axis=1, keepdims=True)
+        result[np.ix_(usable, usable)] = ranks @ ranks.T
+    return result
+
+
+def _top(values: np.ndarray, names: Sequence[str], seed: int, image: int) -> np.ndarray:
+    """Mark exactly k highest pixels in each row, (E, H·W) bool."""
+    k = max(1, round(SHARE * values.shape[1]))
+    chosen = np.zeros(values.shape, dtype=bool)
+    for row, name in enumerate(names):
+        # By name, so that a pair's figure does not depend on which others are there.
+        rng = np.random.default_rng([seed, image, zlib.crc32(name.encode())])
+        order = np.lexsort((rng.random(values.shape[1]), values[row]))
+        chosen[row, order[-k:]] = True
+    return chosen
+
+
+def _overlap(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    both = chosen.astype(float) @ chosen.T.astype(float)
+    iou = both / (2 * chosen.sum(axis=1)[0] - both)
+    failed = ~np.isfinite(values).all(axis=1)
+    iou[failed | failed[:, None]] = np.nan
+    return iou
+
+
+def draw(table: pd.DataFrame, dataset: str, controls: Collection[str] = ()) -> Figure:
+    """Return two annotated heat maps: rank correlation (centred at 0) and IoU of the top pixels.
+
+    Explainers are numbered; the names stand on the left.
+    """
+    names = list(dict.fromkeys(table["first"]))
+    beside = len(names) <= 10  # more than that, and the figures in the cells would touch
+    with style():
+        figure = blank(PAGE, 4.0 if beside else 13.5)
+        left, right = figure.subplots(*((1, 2) if beside else (2, 1)), sharey=True)
+        _heat(
+            left,
+            _square(table, "spearman", names),
+            "Spearman rank correlation",
+            "vlag",
+            [-1, -0.5, 0, 0.5, 1],
+        )
+        _heat(
+            right,
+            _square(table, "iou", names),
+            "IoU of the top 10 % of pixels",
+            "cividis",
+            [0, 0.5, 1],
+        )
+        left.set_yticks(
+            range(len(names)),
+            [f"{n}{' (control)' * (n in controls)}  {at}" for at, n in enumerate(names, 1)],
+        )
+        few = int(table[["n_spearman", "n_iou"]].min(axis=None))
+        most = int(table[["n_spearman", "n_iou"]].max(axis=None))
+        images = (
+            f"{most} images"
+            if few == most
+            else f"{few} to {most} images (failed, constant maps left out)"
+        )
+        title(figure, f"{dataset}: agreement of explainers, mean over {images}")
+    return figure
+
+
+def _square(table: pd.DataFrame, column: str, names: list[str]) -> np.ndarray:
+    wide = table.pivot(index="first", columns="second", values=column)
+    upper = wide.reindex(index=names, columns=names).to_numpy()
+    return np.where(np.isnan(upper), upper.T, upper)
+
+
+def _heat(ax: Axes, values: np.ndarray, title: str, colours: str, ticks: list[float]) -> None:
+    drawn = ax.imshow(values, cmap=colours, vmin=ticks[0], vmax=ticks[-1])
+    ax.set_title(title)
+    ax.grid(False)
+    ax.set_xticks(range(len(values)), [str(n) for n in range(1, len(values) + 1)])
+    bar = ax.figure.colorbar(
+        drawn, ax=ax, location="bottom", fraction=0.05, shrink=0.9, pad=0.02, ticks=ticks
+    )
+    bar.ax.grid(False)
+    for (row, column), value in np.ndenumerate(values):
+        told = "–" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00")
+        red, green, blue, _ = drawn.cmap(drawn.norm(value))
+        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
+        ink = "white" if dark and not np.isnan(value) else "black"
+        ax.text(column, row, told, ha="center", va="center", fontsize=SMALL, color=ink)

@@ -1,0 +1,129 @@
+"""Every figure of a finished run, from the files in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import h5py
+import pandas as pd
+from matplotlib.figure import Figure
+
+from xaibench.errors import UserError
+from xaibench.figures import agreement, curves, panels, ranking, training
+from xaibench.figures.base import save
+from xaibench.figures.table import true_name
+from xaibench.leaderboard import merge, of_explainers, summarise
+from xaibench.progress import Progress
+
+AGREEMENT_IMAGES = 256  # ranks of whole maps are slow, and their mean is settled by then
+
+
+def draw_all(folder: Path, progress: Progress) -> list[Path]:
+    """Draw what the folder's files allow into ``figures/``; return the paths written.
+
+    Raises:
+        UserError: the folder is not that of a run.
+    """
+    run = _Run(folder)
+    written: list[Path] = []
+    makers: dict[str, Callable[[], Iterator[tuple[str, Figure | None]]]] = {
+        "training": run.training,
+        "ranking": run.rankings,
+        "curves": run.curves,
+        "panels": run.panels,
+        "agreement": run.agreement,
+    }
+    with progress.stage("figures", len(makers)) as advance:
+        for make in makers.values():
+            for name, figure in make():
+                if figure is not None:
+                    written += save(figure, folder / "figures", name)
+            advance(1)
+    return written
+
+
+class _Run:
+    """A run's folder; each method yields the figures of one kind, none if their file is missing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        manifest = folder / "manifest.json"
+        if not manifest.is_file():
+            raise UserError(f"{folder} holds no manifest.json; give the folder of a finished run")
+        self.manifest = json.loads(manifest.read_text(encoding="utf-8"))
+        self.dataset = true_name(self.manifest["dataset"]["name"])
+        self.scores = merge([folder])
+        roles = of_explainers(self.scores).drop_duplicates("explainer")
+        self.controls = list(roles.loc[roles["control"].eq(True), "explainer"])
+        self.order = list(roles["explainer"])
+
+    def _table(self, name: str) -> pd.DataFrame | None:
+        path = self.folder / name
+        return pd.read_parquet(path) if path.is_file() else None
+
+    def training(self) -> Iterator[tuple[str, Figure | None]]:
+        path = self.folder / "training_log.csv"
+        if path.is_file() and path.stat().st_size:
+            monitor = self.manifest.get("training", {}).get("monitor", "accuracy")
+            yield "training", training.draw(pd.read_csv(path), self.dataset, monitor)
+
+    def rankings(self) -> Iterator[tuple[str, Figure | None]]:
+        if self.order:
+            yield "ranking", ranking.draw(summarise(self.scores))
+
+    def curves(self) -> Iterator[tuple[str, Figure | None]]:
+        table = self._table("curves.parquet")
+        if table is not None:
+            rows = self.scores.dropna(subset="image").drop_duplicates("image")
+            groups = rows["group"].fillna(rows["image"])
+            of_image = dict(zip(rows["image"], groups, strict=True))
+            yield "curves", curves.draw(table, self.dataset, of_image, self.controls)
+
+    def panels(self) -> Iterator[tuple[str, Figure | None]]:
+        predictions = self._table("predictions.parquet")
+        with self._maps() as file:
+            if file is None or predictions is None:
+                return
+            ids = file["ids"].asstr()[:]
+            at = representative(list(ids), predictions)
+            images, masks = file["images"][at], {n: m[at] for n, m in file.get("masks", {}).items()}
+            names = self._explainers(file)
+            for start in range(0, len(names), panels.ABREAST):
+                maps = {n: file["maps"][n][at] for n in names[start : start + panels.ABREAST]}
+                figure = panels.draw(
+                    ids[at], images, maps, masks, predictions, self.dataset, self.controls
+                )
+                yield f"panels_{start // panels.ABREAST + 1}" if start else "panels", figure
+
+    def agreement(self) -> Iterator[tuple[str, Figure | None]]:
+        with self._maps() as file:
+            if file is None:
+                return
+            maps = {name: file["maps"][name] for name in self._explainers(file)}
+            table = agreement.agreement(maps, most=AGREEMENT_IMAGES)
+            yield "agreement", agreement.draw(table, self.dataset, self.controls)
+
+    def _maps(self) -> AbstractContextManager[h5py.File | None]:
+        path = self.folder / "maps.h5"
+        return h5py.File(path) if path.is_file() else nullcontext()
+
+    def _explainers(self, file: h5py.File) -> list[str]:
+        """Return the explainers with maps, in the order of the scores."""
+        there = file["maps"].keys()
+        return [n for n in self.order if n in there] + sorted(set(there) - set(self.order))
+
+
+def representative(
+    ids: Sequence[str], predictions: pd.DataFrame, most: int = panels.MOST
+) -> list[int]:
+    """Return places of up to ``most`` images: the first two of each pair of truth and prediction,
+    then the first of the rest. Nothing is chosen by how its maps look.
+    """
+    rows = predictions.set_index("image").loc[list(ids)]
+    pair = rows["label"].astype(str) + "/" + rows["predicted"].astype(str)
+    turn = pair.groupby(pair, sort=False).cumcount().to_numpy()
+    wanted = sorted(range(len(rows)), key=lambda at: (turn[at] > 1, at))
+    return sorted(wanted[:most])

@@ -1,0 +1,216 @@
+"""The leaderboard as text to read (Markdown) and to paste into a paper (LaTeX)."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+import pandas as pd
+
+RANDOM = "random"
+TEX_METRICS = 3  # columns side by side that fit a text width of 345 pt in \footnotesize
+WEAK = "weak mask: a prior about where the evidence tends to lie, not an annotation of it"
+NOT_BETTER = "not better than `random` (paired clustered bootstrap, Holm-corrected)"
+
+
+def true_name(dataset: str) -> str:
+    """Return the data set's name, with the word "generated" where the images are."""
+    return f"{dataset} (generated)" if dataset.endswith("_synthetic") else dataset
+
+
+def is_weak(metric: str) -> bool:
+    """Say whether a metric's mask is a prior, not an annotation."""
+    return metric.endswith("_weak")
+
+
+def arrow(higher_is_better: bool | None) -> str:
+    """Return the sign of the better direction with a space before it; empty without one."""
+    return "" if pd.isna(higher_is_better) else " ↑" if higher_is_better else " ↓"
+
+
+class Table:
+    """One data set and model, as Markdown and as LaTeX, from the same cells and notes."""
+
+    def __init__(self, summary: pd.DataFrame, model_rows: pd.DataFrame, title: str) -> None:
+        self.title = title
+        self.first = summary.iloc[0]
+        self.metrics = list(summary["metric"].unique())
+        explainers = summary.drop_duplicates("explainer").sort_values("control", kind="stable")
+        self.controls = dict(zip(explainers["explainer"], explainers["control"], strict=True))
+        self.rows = summary.set_index(["explainer", "metric"])
+        self.best = summary[~summary["control"]].groupby("metric")["rank"].min()
+        self.alone = model_line(model_rows)
+
+    def heading(self) -> str:
+        row = self.first
+        return (
+            f"data set {true_name(row['dataset'])}, model {row['model']}, split {row['split']}, "
+            f"{self.rows['images'].max()} images in {row['groups']} groups"
+        )
+
+    def cell(self, explainer: str, metric: str, bold: str, mark: str, dash: str = "–") -> str:
+        """Return ``mean [low, high]``; ``bold`` is a template, ``mark`` follows a mean that does
+        not beat chance."""
+        if (explainer, metric) not in self.rows.index:
+            return f"{dash} (not run)"
+        row = self.rows.loc[(explainer, metric)]
+        if not row["n"]:
+            reason = row["reason"] if pd.notna(row["reason"]) else "no value"
+            return f"{dash} ({textwrap.shorten(reason, 60)})"
+        spread = f"{row['low']:.3f}, {row['high']:.3f}" if pd.notna(row["low"]) else dash
+        text = f"{row['mean']:.3f} [{spread}]"
+        if not row["control"] and row["rank"] == self.best.get(metric):
+            text = bold.format(text)
+        if pd.notna(row["beats_random"]) and not row["beats_random"]:
+            text += mark
+        defined = row["images"] - row["undefined"]
+        return text if row["n"] == defined else f"{text} n={row['n']}/{defined}"
+
+    def header(self, metric: str) -> tuple[list[str], str]:
+        """Return the lines of a column's header and its direction's arrow."""
+        higher = self.rows.xs(metric, level="metric")["higher_is_better"].iloc[0]
+        return re.split("(?=@)", metric, maxsplit=1), arrow(higher)
+
+    def notes(self) -> list[str]:
+        percent = f"{self.first['confidence']:.0%}"
+        notes = [
+            f"mean [{percent} interval: bootstrap clustered by group]; bold: the best explainer "
+            "that is no control; n=a/b: a value on only a of the b images that have one by "
+            "definition; [–]: fewer than two groups"
+        ]
+        beats = self.rows["beats_random"]
+        if (beats == False).any():  # noqa: E712  (NA is neither)
+            notes.append(f"°: {NOT_BETTER}")
+        if RANDOM not in self.controls:
+            notes.append("no `random` control in this table: nothing was tested against chance")
+        constant = self.rows.groupby("explainer", sort=False)["constant"].max()
+        notes += [f"constant maps of `{e}`: {r:.1%}" for e, r in constant.items() if r > 0]
+        for metric, rows in self.rows.groupby("metric", sort=False):
+            defined = sorted({*(rows["images"] - rows["undefined"])})
+            if rows["undefined"].any():
+                span = "–".join(str(n) for n in {defined[0]: 0, defined[-1]: 0})
+                notes.append(f"`{metric}`: defined on {span} of {rows['images'].max()} images")
+        if any(is_weak(metric) for metric in self.metrics):
+            notes.append(WEAK)
+        firsts = self.rows.reset_index().drop_duplicates("metric")
+        for protocol, rows in firsts.groupby("protocol", sort=False):
+            notes.append(f"{', '.join(f'`{m}`' for m in rows['metric'])}: `{protocol}`")
+        return notes
+
+    def markdown(self) -> str:
+        safe = lambda text: text.replace("|", "\\|").replace("\n", " ")
+        head = ["explainer", *map(self._plain_head, self.metrics)]
+        lines = [f"## {self.title}: {self.heading()}", "", _pipes(map(safe, head))]
+        lines.append(_pipes([":--", *["--:"] * len(self.metrics)]))
+        for explainer, ruled in self._ordered():
+            if ruled:
+                lines.append(_pipes(["—"] * len(head)))
+            name = f"`{explainer}`{' (control)' * self.controls[explainer]}"
+            cells = [self.cell(explainer, m, "**{}**", "°") for m in self.metrics]
+            lines.append(_pipes(map(safe, [name, *cells])))
+        lines += ["", f"Model alone: {self.alone}.", "", *(f"- {n}" for n in self.notes())]
+        return "\n".join(lines)
+
+    def latex(self) -> str:
+        caption = f"{self.title}: {self.heading()}."
+        label = re.sub(r"[^A-Za-z0-9]+", "-", f"{self.first['dataset']}-{self.first['model']}")
+        blocks = [
+            self._tabular(self.metrics[at : at + TEX_METRICS])
+            for at in range(0, len(self.metrics), TEX_METRICS)
+        ]
+        notes = [f"Model alone: {self.alone}.", *(f"{note}." for note in self.notes())]
+        return "\n".join(
+            [
+                "% needs \\usepackage{booktabs}",
+                r"\begin{table}",
+                r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+                rf"\caption{{{tex(caption)}}}",
+                rf"\label{{tab:{label}}}",
+                "\n\n\\medskip\n".join(blocks),
+                "",
+                r"\medskip",
+                r"\begin{minipage}{\linewidth}\scriptsize\raggedright",
+                "\\par\n".join(tex(note).replace(",", r",\allowbreak{}") for note in notes),
+                r"\end{minipage}",
+                r"\end{table}",
+            ]
+        )
+
+    def _tabular(self, metrics: Sequence[str]) -> str:
+        lines = [rf"\begin{{tabular}}{{l{'c' * len(metrics)}}}", r"\toprule"]
+        lines += [" & ".join(["explainer", *map(self._tex_head, metrics)]) + r" \\", r"\midrule"]
+        for explainer, ruled in self._ordered():
+            name = tex(explainer + " (control)" * self.controls[explainer])
+            cells = [tex(self.cell(explainer, m, "<b>{}</b>", "°")) for m in metrics]
+            lines += [r"\midrule"] * ruled + [" & ".join([name, *cells]) + r" \\"]
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+    def _plain_head(self, metric: str) -> str:
+        names, arrow = self.header(metric)
+        return "".join(names) + arrow + " (weak mask)" * is_weak(metric)
+
+    def _tex_head(self, metric: str) -> str:
+        names, arrow = self.header(metric)
+        lines = [names[0] + arrow, *names[1:], *["(weak mask)"] * is_weak(metric)]
+        return r"\shortstack{" + r"\\".join(map(tex, lines)) + "}"
+
+    def _ordered(self) -> Iterator[tuple[str, bool]]:
+        """Yield each explainer and whether a rule goes above it: the first control."""
+        ruled = False
+        for place, (explainer, control) in enumerate(self.controls.items()):
+            yield explainer, control and not ruled and place > 0
+            ruled = ruled or control
+
+
+def _pipes(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+TEX = {
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{
+        "↓": r"$\downarrow$",
+        "↑": r"$\uparrow$",
+        "°": r"$^{\circ}$",
+        "–": "--",
+        "×": r"$\times$",
+        "|": r"\textbar{}",
+    },
+    **{"<b>": r"\textbf{", "</b>": "}", "<": r"\textless{}", ">": r"\textgreater{}", "\n": " "},
+}
+
+
+def tex(text: str) -> str:
+    """Return text that LaTeX prints as it stands; ``<b>`` makes bold, `` `x` `` a typewriter."""
+    pattern = "|".join(map(re.escape, sorted(TEX, key=len, reverse=True)))
+    text = re.sub(pattern, lambda found: TEX[found[0]], text)
+    text = re.sub(r"`([^`]*)`", r"\\texttt{\1}", text)
+    return re.sub(r"-(?=\d+\.\d{3})", "$-$", text)
+
+
+def model_line(rows: pd.DataFrame) -> str:
+    """Return the metrics of the model alone: ``auroc 0.913; shuffled_labels 0.500 [...], p=...``.
+
+    ``x.mean``, ``x.low``, ``x.high`` and ``x.p_value`` are told together.
+    """
+    found: dict[str, dict[str, pd.Series]] = {}
+    for _, row in rows.iterrows():
+        stem, _, part = row["metric"].partition(".")
+        found.setdefault(stem, {})[part] = row
+    return "; ".join(_told(stem, parts) for stem, parts in found.items()) or "no metric"
+
+
+def _told(stem: str, parts: dict[str, pd.Series]) -> str:
+    shown = {p: f"{r['value']:.3f}" if pd.notna(r["value"]) else "–" for p, r in parts.items()}
+    told = [shown[p] for p in ("", "mean") if p in shown]
+    if {"low", "high"} <= shown.keys():
+        told.append(f"[{shown['low']}, {shown['high']}]")
+    if "p_value" in shown:
+        told.append(f"p={shown['p_value']}")
+    told += [
+        f"{p} {v}" for p, v in shown.items() if p not in ("", "mean", "low", "high", "p_value")
+    ]
+    reasons = sorted({str(r["reason"]) for r in parts.values() if pd.isna(r["value"])})
+    return " ".join([stem, *told, *(f"({reason})" for reason in reasons)])

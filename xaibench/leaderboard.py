@@ -1,0 +1,282 @@
+"""From rows of scores to the leaderboard: intervals, tests against chance, ranks, tables.
+
+Statistics. Rows are paired by image; intervals are percentile intervals of a bootstrap that
+resamples whole groups (patients, slides), with the same resamples for every explainer and metric.
+The difference from ``random`` is the mean over the images where both have a value; its two-sided
+p-value is the share of recentred bootstrap differences at least as far from 0, corrected by Holm
+within a metric. A row without a value is never filled in: n and the failure rate stand beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from xaibench.errors import UserError
+from xaibench.figures.table import RANDOM, Table
+
+SLACK = 1e-6  # shared rows of two runs may differ by rounding
+BLOCK = 2_000_000  # resamples x groups drawn at once: 16 MB of counts
+KEYS = ["dataset", "split", "model"]
+
+
+# ------------------------------------------------------------------------------- statistics
+
+
+def resampled_means(
+    values: np.ndarray, groups: Sequence[str], resamples: int, seed: int
+) -> np.ndarray:
+    """Return the means over rows of resampled groups, (resamples, K); NaN where no row has a value.
+
+    Args:
+        values: (I, K), one row an image; NaN where there is none.
+        groups: (I,), the patient or slide of each row.
+    """
+    codes, names = pd.factorize(np.asarray(groups), sort=True)
+    known = np.isfinite(values)
+    sums = np.zeros((len(names), values.shape[1]))
+    counts = np.zeros_like(sums)
+    np.add.at(sums, codes, np.where(known, values, 0.0))
+    np.add.at(counts, codes, known)
+    with np.errstate(invalid="ignore"):
+        blocks = [
+            (drawn @ sums) / (drawn @ counts)
+            for drawn in _draws(len(names), resamples, np.random.default_rng(seed))
+        ]
+    return np.concatenate(blocks)
+
+
+def _draws(groups: int, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield how often each group was drawn, (block, groups), until there are ``resamples`` rows."""
+    step = max(1, BLOCK // groups)
+    for start in range(0, resamples, step):
+        size = min(step, resamples - start)
+        yield rng.multinomial(groups, np.full(groups, 1 / groups), size=size).astype(float)
+
+
+def interval(means: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the percentile interval over axis 0, NaN in a column that has no mean at all."""
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(means, tails, axis=0)
+    # The quantile that skips NaN is slow, and few columns need it.
+    partly = np.isnan(low) & np.isfinite(means).any(axis=0)
+    if partly.any():
+        low[partly], high[partly] = np.nanquantile(means[:, partly], tails, axis=0)
+    return low, high
+
+
+def _column_means(values: np.ndarray) -> np.ndarray:
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0)
+
+
+def _estimate(
+    values: np.ndarray, groups: Sequence[str], resamples: int, seed: int, confidence: float
+) -> dict[str, np.ndarray]:
+    """Mean, interval and recentred two-sided p-value of each column; (K,) each."""
+    mean = _column_means(values)
+    means = resampled_means(values, groups, resamples, seed)
+    present = [len(set(np.asarray(groups)[np.isfinite(column)])) for column in values.T]
+    means[:, np.asarray(present) < 2] = np.nan  # one group says nothing about the spread
+    low, high = interval(means, confidence)
+    drawn = np.isfinite(means)
+    # The slack keeps rounding from making a difference of exactly 0 look significant.
+    far = (np.abs(means - mean) >= np.abs(mean) - 1e-12) & drawn
+    p = np.where(drawn.any(axis=0), (1 + far.sum(axis=0)) / (1 + drawn.sum(axis=0)), np.nan)
+    return {"mean": mean, "low": low, "high": high, "p": p, "n_groups": np.asarray(present)}
+
+
+# ------------------------------------------------------------------------------- summary
+
+
+def of_explainers(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows about maps; those about the model alone have no explainer."""
+    return scores[scores["explainer"].notna()]
+
+
+def of_model_alone(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows about the model alone, such as ``auroc``."""
+    return scores[scores["explainer"].isna()]
+
+
+def summarise(
+    scores: pd.DataFrame, *, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Return one row for each data set, split, model, explainer and metric.
+
+    Args:
+        scores: one row for each image, explainer and metric; rows about the model alone are left
+            out.
+
+    Columns: ``mean``, ``low``, ``high``; ``images`` and ``groups`` in all, ``undefined`` (images
+    for which the metric has no value by definition), ``n`` and ``n_groups`` with a value;
+    ``failed`` and ``constant`` (rates in [0, 1] among the images that are not undefined);
+    ``reason`` (the commonest one for a missing value); ``difference`` from ``random`` with
+    ``difference_low``, ``difference_high``, ``difference_n``, ``p``, ``p_holm``;
+    ``beats_random`` (NA without a direction, without ``random``, or with too few groups);
+    ``rank`` (1 is best, controls included, ties share the mean rank).
+    """
+    rows = of_explainers(scores)
+    parts = [
+        _summarise_one(part, resamples, seed, confidence)
+        for _, part in rows.groupby(KEYS, sort=False)
+    ]
+    if not parts:
+        raise UserError("the scores hold no row with an explainer; was the run finished?")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _summarise_one(
+    rows: pd.DataFrame, resamples: int, seed: int, confidence: float
+) -> pd.DataFrame:
+    usable = rows["status"].isin(["ok", "constant"]) & np.isfinite(rows["value"].astype(float))
+    rows = rows.assign(value=rows["value"].astype(float).where(usable))
+    cells = rows.groupby(["metric", "explainer"], sort=False)
+    table = pd.DataFrame([{"metric": m, "explainer": e} | _counts(c) for (m, e), c in cells])
+    table["higher_is_better"] = table["higher_is_better"].astype("boolean")
+    columns = pd.MultiIndex.from_frame(table[["metric", "explainer"]])
+    wide = rows.pivot(index="image", columns=["metric", "explainer"], values="value")[columns]
+    of_image = rows.drop_duplicates("image").set_index("image")["group"].loc[wide.index]
+    groups = of_image.fillna(wide.index.to_series()).to_list()
+    values = wide.to_numpy()
+    paired = values - _random_columns(wide)
+    table = table.assign(**_estimate(values, groups, resamples, seed, confidence))
+    gaps = pd.DataFrame(_estimate(paired, groups, resamples, seed, confidence))
+    gaps = gaps.rename(columns={"mean": "", "low": "_low", "high": "_high"}).drop(
+        columns="n_groups"
+    )
+    gaps = gaps.rename(columns=lambda name: name if name == "p" else f"difference{name}")
+    gaps["difference_n"] = np.isfinite(paired).sum(axis=0)
+    table[gaps.columns] = gaps
+    table.loc[table["explainer"] == RANDOM, gaps.columns.drop("difference_n")] = np.nan
+    table["p_holm"] = table.groupby("metric", sort=False)["p"].transform(_holm)
+    direction = table["higher_is_better"].map({True: 1.0, False: -1.0}).astype(float)
+    table["beats_random"] = _beats(table, direction, 1 - confidence)
+    table["rank"] = (-direction * table["mean"]).groupby(table["metric"]).rank()
+    constants = {key: rows[key].iloc[0] for key in KEYS}
+    table = table.assign(**constants, groups=len(set(groups)), confidence=confidence)
+    return table[[*KEYS, *COLUMNS]]
+
+
+COLUMNS = [
+    *("explainer", "metric", "mean", "low", "high", "confidence", "n", "n_groups"),
+    *("images", "groups", "failed", "constant", "undefined", "reason", "control"),
+    *("higher_is_better", "protocol", "difference", "difference_low", "difference_high"),
+    *("difference_n", "p", "p_holm", "beats_random", "rank"),
+]
+
+
+def _counts(cell: pd.DataFrame) -> dict[str, object]:
+    undefined = int((cell["status"] == "undefined").sum())
+    defined = len(cell) - undefined
+    n = int(cell["value"].notna().sum())
+    reasons = cell.loc[cell["value"].isna(), "reason"].dropna().value_counts()
+    higher = cell["higher_is_better"].iloc[0]
+    return {
+        "n": n,
+        "images": len(cell),
+        "failed": (defined - n) / defined if defined else np.nan,
+        "constant": (cell["status"] == "constant").sum() / defined if defined else np.nan,
+        "undefined": undefined,
+        "reason": min(reasons[reasons == reasons.max()].index, default=None),
+        "control": bool(cell["control"].iloc[0]),
+        "higher_is_better": None if pd.isna(higher) else bool(higher),
+        "protocol": cell["protocol"].iloc[0],
+    }
+
+
+def _random_columns(wide: pd.DataFrame) -> np.ndarray:
+    """Return for every column the values of ``random`` under the same metric, or NaN."""
+    empty = np.full(len(wide), np.nan)
+    found = [wide.get((metric, RANDOM), empty) for metric, _ in wide.columns]
+    return np.column_stack([np.asarray(column, dtype=float) for column in found])
+
+
+def _holm(p: pd.Series) -> pd.Series:
+    known = p.notna()
+    corrected = p.copy()
+    if known.any():
+        corrected[known] = multipletests(p[known], method="holm")[1]
+    return corrected
+
+
+def _beats(table: pd.DataFrame, direction: pd.Series, alpha: float) -> pd.Series:
+    better = (direction * table["difference"] > 0) & (table["p_holm"] < alpha)
+    return better.astype("boolean").mask(table["p_holm"].isna() | direction.isna())
+
+
+# ------------------------------------------------------------------------------- merging
+
+
+def merge(folders: Sequence[Path]) -> pd.DataFrame:
+    """Return the scores of several runs as one table; rows that two runs share are kept once.
+
+    Raises:
+        UserError: a folder has no scores; a metric has two protocols; the splits differ; two runs
+            give different values for the same image, explainer and metric.
+    """
+    scores = pd.concat([_read(Path(folder)) for folder in folders], ignore_index=True)
+    for metric, rows in scores.groupby("metric", sort=False):
+        _refuse_two(rows, "protocol", f"metric {metric!r}")
+    _refuse_two(scores, "split", "the table")
+    same = [*KEYS, "image", "explainer", "metric"]
+    values = scores.groupby(same, dropna=False)["value"]
+    known = values.transform("count")
+    spread = values.transform("max") - values.transform("min")
+    differ = (spread > SLACK) | ((known > 0) & (known < values.transform("size")))
+    if differ.any():
+        one = values.ngroup() == values.ngroup()[differ.idxmax()]
+        row = scores.loc[differ.idxmax()]
+        raise UserError(
+            f"{' and '.join(scores.loc[one, 'folder'])} give different values of "
+            f"{row['metric']!r} for explainer {row['explainer']}, model {row['model']!r}, image "
+            f"{row['image']}; merge runs of different models, explainers or images"
+        )
+    return scores.drop_duplicates(same).drop(columns="folder").reset_index(drop=True)
+
+
+def _read(folder: Path) -> pd.DataFrame:
+    path = folder / "scores.parquet"
+    if not path.is_file():
+        raise UserError(f"{folder} holds no scores.parquet; give the folder of a finished run")
+    return pd.read_parquet(path).assign(folder=str(folder))
+
+
+def _refuse_two(rows: pd.DataFrame, column: str, what: str) -> None:
+    found = rows.drop_duplicates(column)
+    if len(found) > 1:
+        pairs = zip(found[column], found["folder"], strict=True)
+        told = " and ".join(f"{name} in {folder}" for name, folder in pairs)
+        raise UserError(
+            f"runs with different {column}s cannot be merged: {what} has {column} {told}; "
+            f"merge only runs with the same {column}, or run one of them again"
+        )
+
+
+def write(
+    summary: pd.DataFrame, model_rows: pd.DataFrame, folder: Path, title: str = "Leaderboard"
+) -> None:
+    """Write ``leaderboard.csv``, ``.md`` and ``.tex``, each whole or not at all.
+
+    Args:
+        summary: what ``summarise`` returns; one table for each data set, split and model.
+        model_rows: what ``of_model_alone`` returns, a line underneath.
+    """
+    parts = [part for _, part in summary.groupby(KEYS, sort=False)]
+    models = [model_rows[(model_rows[KEYS] == part[KEYS].iloc[0]).all(axis=1)] for part in parts]
+    tables = [Table(part, rows, title) for part, rows in zip(parts, models, strict=True)]
+    texts = {
+        "csv": summary.to_csv(index=False, lineterminator="\n"),
+        "md": "\n\n".join(table.markdown() for table in tables) + "\n",
+        "tex": "\n\n".join(table.latex() for table in tables) + "\n",
+    }
+    for ending, text in texts.items():
+        partial = folder / f".leaderboard.{ending}.tmp"
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, folder / f"leaderboard.{ending}")
