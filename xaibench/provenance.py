@@ -13,7 +13,10 @@ from pathlib import Path
 import torch
 
 _PACKAGE = Path(__file__).parent
-_PACKAGES = ["xaibench", "torch", "torchvision", "timm", "captum", "grad-cam", "lime", "scikit-image", "scikit-learn", "numpy", "pandas", "pyarrow", "h5py", "matplotlib", "seaborn"]
+_PACKAGES = (
+    *("xaibench", "torch", "torchvision", "timm", "captum", "grad-cam", "lime", "scikit-image"),
+    *("scikit-learn", "numpy", "pandas", "pyarrow", "h5py", "matplotlib", "seaborn"),
+)
 
 
 def code_version(files: Iterable[Path] | None = None) -> str:

@@ -114,8 +114,8 @@ class RunFolder:
         for part in ("dataset", "model"):
             if part in before and before[part] != json.loads(json.dumps(manifest[part])):
                 raise UserError(
-                    f"{self.path}: was begun with another {part}: its files or weights have changed "
-                    "since; delete the folder to begin anew"
+                    f"{self.path}: was begun with another {part}: its files or weights have "
+                    "changed since; delete the folder to begin anew"
                 )
         with replacing(self.path / "manifest.json") as file:
             file.write_text(json.dumps(manifest, indent=2) + "\n")

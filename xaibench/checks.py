@@ -1,0 +1,261 @@
+"""Conformance: the same checks for our plugins and for everyone's.
+
+``xaibench check my_file.py`` runs them; so do our own tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from xaibench.errors import UserError, did_you_mean
+from xaibench.explainers.base import Explainer
+from xaibench.metrics.base import MapMetric, Metric, PredictionMetric
+from xaibench.models.base import Classifier
+from xaibench.randomness import image_seed
+from xaibench.registry import Registry
+from xaibench.types import Batch, Head
+
+TOLERANCE = 1e-5
+"""Largest difference between a batch and its images one by one, relative to the largest value."""
+
+_SIDE, _IMAGES = 32, 5
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check: its name, and why it failed (None where it passed)."""
+
+    name: str
+    why: str | None
+
+    @property
+    def passed(self) -> bool:
+        return self.why is None
+
+
+def check_plugin(named: str) -> Iterator[CheckResult]:
+    """Check a plugin file, or an installed plugin named ``KIND:NAME``, with its defaults."""
+    kind, colon, name = named.partition(":")
+    if colon and not Path(named).exists():
+        plugin = Registry().load(kind, name)
+    else:
+        path = Path(named)
+        found = [p for p in Registry([path]).plugins() if p.source == str(path)]
+        plugin = found[0].load()
+    checks = {"explainer": check_explainer, "metric": check_metric}
+    if plugin.kind not in checks:
+        raise UserError(f"a {plugin.kind} cannot be checked yet{did_you_mean(plugin.kind, checks)}")
+    try:
+        instance = plugin()
+    except TypeError as error:
+        raise UserError(f"{named}: every parameter needs a default: {error}") from None
+    yield from checks[plugin.kind](instance)
+
+
+def toy_model(head: Head = "softmax", channels: int = 3, seed: int = 0) -> Classifier:
+    """Return a small convolutional classifier with global average pooling, seeded."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = nn.Sequential()
+        net.add_module("stem", nn.Conv2d(channels, 8, 5, 2, 2))
+        net.add_module("norm", nn.BatchNorm2d(8))
+        net.add_module("act", nn.ReLU())
+        net.add_module("last", nn.Conv2d(8, 16, 3, 2, 1))
+        net.add_module("last_act", nn.ReLU())
+        net.add_module("pool", nn.AdaptiveAvgPool2d(1))
+        net.add_module("flat", nn.Flatten())
+        net.add_module("fc", nn.Linear(16, 1 if head == "single_logit" else 2))
+        with torch.no_grad():  # confident enough for scores to move when pixels go
+            net.fc.weight.mul_(8)
+    return Classifier(
+        net.eval(),
+        head=head,
+        classes=("a", "b"),
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
+        cam_layer="last_act",
+        linear_head="fc",
+        pool="pool",
+        input_shape=(channels, _SIDE, _SIDE),
+        batch_size=16,
+    )
+
+
+def toy_batch(channels: int = 3, images: int = _IMAGES, seed: int = 0) -> Batch:
+    """Return seeded images with blocks of structure, segments and masks."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(images, channels, 4, 4, generator=generator)
+    fine = torch.rand(images, channels, _SIDE, _SIDE, generator=generator)
+    pixels = 0.7 * nn.functional.interpolate(coarse, _SIDE) + 0.3 * fine
+    cells = torch.arange(_SIDE) // 8
+    # Images have different numbers of segments, as superpixels have.
+    segments = torch.stack(
+        [(cells[:, None] * 4 + cells) // (1 + i % 2) for i in range(images)]
+    ).contiguous()
+    masks = torch.zeros(images, _SIDE, _SIDE, dtype=torch.bool)
+    masks[1:, 8:20, 8:20] = True  # the first image has no evidence
+    ids = tuple(f"image_{i}" for i in range(images))
+    return Batch(
+        images=pixels,
+        labels=torch.arange(images) % 2,
+        targets=torch.arange(images) % 2,
+        ids=ids,
+        groups=ids,
+        masks={"evidence": masks},
+        segments=segments,
+        seeds=torch.tensor([image_seed(seed, i) for i in ids]),
+        dataset_mean=pixels.mean(dim=(0, 2, 3)),
+    )
+
+
+def check_explainer(explainer: Explainer) -> Iterator[CheckResult]:
+    """Check an explainer on small models: three kinds of head, one and three channels."""
+    yield _check("is a frozen dataclass with a docstring", _well_made, explainer)
+    for head, channels in (("softmax", 3), ("single_logit", 1), ("multilabel", 3)):
+        model, batch = toy_model(head, channels), toy_batch(channels)
+        on = f" ({head}, {channels} channels)"
+        yield _check(f"gives finite maps of the images' size{on}", _finite, explainer, model, batch)
+        yield _check(f"gives the same twice{on}", _repeatable, explainer, model, batch)
+        maps = partial(_maps, explainer, model)
+        yield _check(f"whole batch = one by one = permuted{on}", _invariant, maps, batch)
+        yield _check(f"returns model and images as found{on}", _as_found, explainer, model, batch)
+        if not explainer.control:
+            other = toy_model(head, channels, seed=1)
+            yield _check(f"depends on the model{on}", _sensitive, explainer, model, other, batch)
+
+
+def check_metric(metric: Metric) -> Iterator[CheckResult]:
+    """Check a metric of maps on small models; of a metric of predictions only how it is made."""
+    yield _check("is a frozen dataclass with a docstring", _well_made, metric)
+    yield _check("declares direction and range", _declares, metric)
+    if isinstance(metric, PredictionMetric):
+        return
+    for head, channels in (("softmax", 3), ("single_logit", 1)):
+        model, batch = toy_model(head, channels), toy_batch(channels)
+        maps = torch.rand(len(batch), _SIDE, _SIDE, generator=torch.Generator().manual_seed(1))
+        on = f" ({head}, {channels} channels)"
+        arguments = (metric, model, batch, maps)
+        yield _check(f"gives one number an image, in range{on}", _in_range, *arguments)
+        values = partial(_values, *arguments)
+        yield _check(f"whole batch = one by one = permuted{on}", _invariant, values, batch)
+        constant = (metric, model, batch, torch.zeros_like(maps))
+        yield _check(f"takes a constant map{on}", _in_range, *constant)
+        yield _check(f"leaves maps and images as found{on}", _maps_as_found, *arguments)
+
+
+def _check(name: str, check: Callable[..., str | None], *arguments: object) -> CheckResult:
+    try:
+        return CheckResult(name, check(*arguments))
+    except Exception as error:
+        return CheckResult(name, f"{type(error).__name__}: {error}")
+
+
+def _maps(explainer: Explainer, model: Classifier, batch: Batch) -> Tensor:
+    return explainer(model, batch).maps
+
+
+def _values(
+    metric: MapMetric, model: Classifier, whole: Batch, maps: Tensor, part: Batch
+) -> Tensor:
+    """Return the values of a part of the batch, a column a name."""
+    rows = [whole.ids.index(i) for i in part.ids]
+    values = metric.score(model, part, maps[rows]).values
+    return torch.stack([values[name].double() for name in sorted(values)], dim=1)
+
+
+def _well_made(plugin: object) -> str | None:
+    cls = type(plugin)
+    if not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:
+        return f"{cls.__name__} must be marked @dataclass(frozen=True)"
+    if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}("):
+        return f"{cls.__name__} needs a docstring; its first line is what `xaibench list` shows"
+    return None
+
+
+def _finite(explainer: Explainer, model: Classifier, batch: Batch) -> str | None:
+    explainer.check(model)
+    statuses = explainer(model, batch).statuses
+    return "maps have values that are not finite" if "nan" in statuses else None
+
+
+def _repeatable(explainer: Explainer, model: Classifier, batch: Batch) -> str | None:
+    first, second = explainer(model, batch).maps, explainer(model, batch).maps
+    return None if torch.equal(first, second) else f"differ by {_gap(first, second):.2g}; use seeds"
+
+
+def _invariant(function: Callable[[Batch], Tensor], batch: Batch) -> str | None:
+    whole = function(batch.take(range(len(batch))))
+    single = torch.cat([function(batch.take([i])) for i in range(len(batch))])
+    order = list(reversed(range(len(batch))))
+    permuted = function(batch.take(order))
+    for name, other in {"one by one": single, "permuted": permuted[order]}.items():
+        if (gap := _gap(whole, other)) > TOLERANCE:
+            return f"whole batch and {name} differ by {gap:.2g} of the largest value"
+    return None
+
+
+def _gap(one: Tensor, other: Tensor) -> float:
+    if not torch.equal(one.isnan(), other.isnan()):
+        return float("inf")
+    scale = one.nan_to_num().abs().max().clamp_min(1e-12)
+    return float((one - other).nan_to_num().abs().max() / scale)
+
+
+def _as_found(explainer: Explainer, model: Classifier, batch: Batch) -> str | None:
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    images, modes = batch.images.clone(), [m.training for m in model.modules()]
+    wanted = [p.requires_grad for p in model.parameters()]
+    explainer(model, batch)
+    if not torch.equal(images, batch.images) or batch.images.requires_grad:
+        return "the images were changed"
+    if any(not torch.equal(v, state[k]) for k, v in model.state_dict().items()):
+        return "weights or buffers were changed"
+    if any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
+        return "hooks were left on the model"
+    same = modes == [m.training for m in model.modules()]
+    same = same and wanted == [p.requires_grad for p in model.parameters()]
+    return None if same else "training mode or requires_grad was changed"
+
+
+def _sensitive(
+    explainer: Explainer, model: Classifier, other: Classifier, batch: Batch
+) -> str | None:
+    one, two = explainer(model, batch).maps, explainer(other, batch).maps
+    same = torch.allclose(one, two, rtol=1e-4, atol=1e-7)
+    return "another model's weights change no map" if same else None
+
+
+def _declares(metric: Metric) -> str | None:
+    missing = [k for k in ("higher_is_better", "range") if not hasattr(type(metric), k)]
+    return f"lacks {' and '.join(missing)}" if missing else None
+
+
+def _in_range(metric: MapMetric, model: Classifier, batch: Batch, maps: Tensor) -> str | None:
+    scores = metric.score(model, batch, maps)
+    promised = metric.value_names(tuple(batch.masks))
+    if sorted(scores.values) != sorted(promised):
+        return f"gives {sorted(scores.values)}, promised {sorted(promised)}"
+    low, high = metric.range
+    for name, values in scores.values.items():
+        if values.shape != (len(batch),):
+            return f"{name} has shape {tuple(values.shape)}, must be ({len(batch)},)"
+        if values.isnan().any() and name not in scores.undefined:
+            return f"{name} is NaN and `undefined` gives no reason"
+        outside = values[(values < low - TOLERANCE) | (values > high + TOLERANCE)]
+        if len(outside):
+            return f"{name} gives {outside[0]:.4g}, outside [{low}, {high}]"
+    return None
+
+
+def _maps_as_found(metric: MapMetric, model: Classifier, batch: Batch, maps: Tensor) -> str | None:
+    before, images = maps.clone(), batch.images.clone()
+    metric.score(model, batch, maps)
+    same = torch.equal(before, maps) and torch.equal(images, batch.images)
+    return None if same else "maps or images were changed"

@@ -1,0 +1,127 @@
+"""The command line: prints and exit codes, nothing else.
+
+torch is imported by the commands that need it, so that the others answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from xaibench.errors import UserError
+from xaibench.progress import LineProgress, LiveProgress
+
+app = typer.Typer(
+    help="Benchmark explanations of medical image classifiers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="a YAML file, see configs/")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="override a value of the config; repeatable"),
+]
+OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="where results go")]
+
+
+@app.command()
+def run(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    out: OutFolder = Path("results"),
+    device: Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda or cuda:N")] = None,
+) -> None:
+    """Run a config from its data to its leaderboard and figures; goes on where it was stopped."""
+    from xaibench.config import load
+
+    said = [*(overrides or []), *([f"device={device}"] if device else [])]
+    checked = load(config, said)
+    from xaibench.run import run as run_config
+
+    live = sys.stderr.isatty()
+    with LiveProgress(Console(stderr=True)) if live else nullcontext(LineProgress()) as progress:
+        folder = run_config(checked, out, progress)
+    Console().print((folder / "leaderboard.md").read_text(), markup=False, highlight=False)
+    print(f"Results: {folder}")
+
+
+@app.command("list")
+def list_plugins(
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    kind: Annotated[
+        str | None, typer.Option(help="only dataset, model, explainer or metric")
+    ] = None,
+    plugins: Annotated[
+        list[Path] | None, typer.Option("--plugin", help="a plugin file beside the installed ones")
+    ] = None,
+) -> None:
+    """List every plugin: kind, name, what it is, where it comes from."""
+    from xaibench.errors import did_you_mean
+    from xaibench.registry import KINDS, Registry
+
+    if kind is not None and kind not in KINDS:
+        raise UserError(f"--kind: unknown kind {kind!r}{did_you_mean(kind, KINDS)}")
+    found = [p for p in Registry(plugins or ()).plugins() if kind in (None, p.kind)]
+    rows = [
+        {"kind": p.kind, "name": p.name, "summary": p.summary, "source": p.source} for p in found
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table("kind", "name", "what", "source", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row.values())
+    Console().print(table)
+
+
+@app.command()
+def check(
+    plugin: Annotated[str, typer.Argument(help="a plugin file, or KIND:NAME")],
+) -> None:
+    """Check that an explainer or a metric keeps its contract; exit code 1 where it does not."""
+    from xaibench.checks import check_plugin
+
+    failed = 0
+    for result in check_plugin(plugin):
+        print(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}", flush=True)
+        if not result.passed:
+            failed += 1
+            print(f"        {result.why}")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def leaderboard(
+    folders: Annotated[list[Path], typer.Argument(help="folders of finished runs")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="where the tables go")
+    ] = None,
+) -> None:
+    """Merge runs into one leaderboard (csv, md, tex); refuses to merge different protocols."""
+    from xaibench.leaderboard import make
+
+    print(make(*folders, out=out))
+
+
+def main() -> None:
+    """Run the command line; mistakes of the user are one line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"xaibench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(
+            "xaibench: stopped; what is done is kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
+        sys.exit(130)
