@@ -13,7 +13,7 @@ import pytest
 
 from xaibench.errors import UserError
 from xaibench.figures.table import model_line, tex
-from xaibench.leaderboard import merge, of_model_alone, resampled_means, summarise, write
+from xaibench.leaderboard import make, merge, of_model_alone, resampled_means, summarise, write
 
 SHIFT = {"random": 0.0, "center_prior": 0.01, "grad_cam": 0.4, "lime": 0.2}
 DIRECTION = {"deletion": False, "insertion": True, "iou_top@centre_weak": True}
@@ -29,6 +29,7 @@ def make_scores(images: int = 24, groups: int = 8, seed: int = 0) -> pd.DataFram
             "model": "resnet18",
             "image": f"i{i:02d}",
             "group": f"g{i % groups}",
+            "target": "tumour",
             "explainer": explainer,
             "control": explainer in ("random", "center_prior"),
             "metric": metric,
@@ -54,7 +55,9 @@ def model_rows() -> pd.DataFrame:
         "shuffled_labels.p_value": 0.001,
     }
     rows = pd.DataFrame({"metric": list(values), "value": list(values.values())})
-    return rows.assign(dataset="pcam_synthetic", split="test", model="resnet18", reason=None)
+    return rows.assign(
+        dataset="pcam_synthetic", split="test", model="resnet18", target=None, reason=None
+    )
 
 
 def spoil(scores: pd.DataFrame, explainer: str, images: int, status: str, **more) -> pd.DataFrame:
@@ -178,7 +181,7 @@ def test_missing_values_are_told_not_filled():
     row = cell(summarise(scores, resamples=50), "lime")
     kept = scores.query("explainer == 'lime' and metric == 'deletion'")["value"].dropna()
     assert row["mean"] == pytest.approx(kept.mean())
-    assert (row["n"], row["images"], row["failed"]) == (21, 24, 3 / 24)
+    assert (row["n"], row["rows"], row["failed"]) == (21, 24, 3 / 24)
     assert row["difference_n"] == 21
     assert row["reason"] == "the map holds NaN"
 
@@ -346,6 +349,27 @@ def test_output_is_deterministic(tmp_path):
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
     assert len(list((tmp_path / "a").iterdir())) == 3
+
+
+def test_an_image_may_be_explained_for_several_targets(tmp_path):
+    more = make_scores(seed=1).assign(target="normal")
+    summary = summarise(pd.concat([make_scores(), more]), resamples=50)
+    row = cell(summary, "lime")
+    assert (row["n"], row["rows"], row["images"], row["n_groups"]) == (48, 48, 24, 8)
+    assert "48 maps of 24 images in 8 groups" in write(summary, model_rows(), tmp_path)
+
+
+def test_make_writes_beside_one_run_and_elsewhere_when_told(tmp_path):
+    scores = make_scores()
+    lime = scores["explainer"] == "lime"
+    one = folder_of(scores[~lime], tmp_path / "a")
+    two = folder_of(scores[lime], tmp_path / "b")
+    assert make(one) == (one / "leaderboard.md").read_text()
+    both = make(one, two)
+    assert "`lime`" in both
+    assert not (two / "leaderboard.md").exists()
+    assert make(one, two, out=tmp_path / "new") == both
+    assert len(list((tmp_path / "new").iterdir())) == 3
 
 
 def test_two_models_are_two_tables(tmp_path):

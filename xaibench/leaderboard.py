@@ -9,7 +9,6 @@ within a metric. A row without a value is never filled in: n and the failure rat
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,12 +16,14 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
+from xaibench.atomic import replacing
 from xaibench.errors import UserError
 from xaibench.figures.table import RANDOM, Table
 
 SLACK = 1e-6  # shared rows of two runs may differ by rounding
 BLOCK = 2_000_000  # resamples x groups drawn at once: 16 MB of counts
 KEYS = ["dataset", "split", "model"]
+ITEM = ["image", "target"]  # what a row is about: an image may be explained for several targets
 
 
 # ------------------------------------------------------------------------------- statistics
@@ -114,9 +115,10 @@ def summarise(
         scores: one row for each image, explainer and metric; rows about the model alone are left
             out.
 
-    Columns: ``mean``, ``low``, ``high``; ``images`` and ``groups`` in all, ``undefined`` (images
-    for which the metric has no value by definition), ``n`` and ``n_groups`` with a value;
-    ``failed`` and ``constant`` (rates in [0, 1] among the images that are not undefined);
+    Columns: ``mean``, ``low``, ``high``; ``images`` and ``groups`` in all; ``rows`` (images, or
+    pairs of image and target where several targets are explained), ``undefined`` (those for which
+    the metric has no value by definition), ``n`` and ``n_groups`` with a value; ``failed`` and
+    ``constant`` (rates in [0, 1] among the rows that are not undefined);
     ``reason`` (the commonest one for a missing value); ``difference`` from ``random`` with
     ``difference_low``, ``difference_high``, ``difference_n``, ``p``, ``p_holm``;
     ``beats_random`` (NA without a direction, without ``random``, or with too few groups);
@@ -141,9 +143,9 @@ def _summarise_one(
     table = pd.DataFrame([{"metric": m, "explainer": e} | _counts(c) for (m, e), c in cells])
     table["higher_is_better"] = table["higher_is_better"].astype("boolean")
     columns = pd.MultiIndex.from_frame(table[["metric", "explainer"]])
-    wide = rows.pivot(index="image", columns=["metric", "explainer"], values="value")[columns]
-    of_image = rows.drop_duplicates("image").set_index("image")["group"].loc[wide.index]
-    groups = of_image.fillna(wide.index.to_series()).to_list()
+    wide = rows.pivot(index=ITEM, columns=["metric", "explainer"], values="value")[columns]
+    items = rows.drop_duplicates(ITEM).set_index(ITEM)["group"].loc[wide.index].reset_index()
+    groups = items["group"].fillna(items["image"]).to_list()
     values = wide.to_numpy()
     paired = values - _random_columns(wide)
     table = table.assign(**_estimate(values, groups, resamples, seed, confidence))
@@ -160,13 +162,14 @@ def _summarise_one(
     table["beats_random"] = _beats(table, direction, 1 - confidence)
     table["rank"] = (-direction * table["mean"]).groupby(table["metric"]).rank()
     constants = {key: rows[key].iloc[0] for key in KEYS}
-    table = table.assign(**constants, groups=len(set(groups)), confidence=confidence)
+    table = table.assign(**constants, confidence=confidence)
+    table = table.assign(images=items["image"].nunique(), groups=len(set(groups)))
     return table[[*KEYS, *COLUMNS]]
 
 
 COLUMNS = [
     *("explainer", "metric", "mean", "low", "high", "confidence", "n", "n_groups"),
-    *("images", "groups", "failed", "constant", "undefined", "reason", "control"),
+    *("rows", "images", "groups", "failed", "constant", "undefined", "reason", "control"),
     *("higher_is_better", "protocol", "difference", "difference_low", "difference_high"),
     *("difference_n", "p", "p_holm", "beats_random", "rank"),
 ]
@@ -180,7 +183,7 @@ def _counts(cell: pd.DataFrame) -> dict[str, object]:
     higher = cell["higher_is_better"].iloc[0]
     return {
         "n": n,
-        "images": len(cell),
+        "rows": len(cell),
         "failed": (defined - n) / defined if defined else np.nan,
         "constant": (cell["status"] == "constant").sum() / defined if defined else np.nan,
         "undefined": undefined,
@@ -225,7 +228,7 @@ def merge(folders: Sequence[Path]) -> pd.DataFrame:
     for metric, rows in scores.groupby("metric", sort=False):
         _refuse_two(rows, "protocol", f"metric {metric!r}")
     _refuse_two(scores, "split", "the table")
-    same = [*KEYS, "image", "explainer", "metric"]
+    same = [*KEYS, *ITEM, "explainer", "metric"]
     values = scores.groupby(same, dropna=False)["value"]
     known = values.transform("count")
     spread = values.transform("max") - values.transform("min")
@@ -260,13 +263,17 @@ def _refuse_two(rows: pd.DataFrame, column: str, what: str) -> None:
 
 
 def write(
-    summary: pd.DataFrame, model_rows: pd.DataFrame, folder: Path, title: str = "Leaderboard"
-) -> None:
-    """Write ``leaderboard.csv``, ``.md`` and ``.tex``, each whole or not at all.
+    summary: pd.DataFrame,
+    model_rows: pd.DataFrame,
+    folder: Path | None,
+    title: str = "Leaderboard",
+) -> str:
+    """Write ``leaderboard.csv``, ``.md`` and ``.tex``, each whole or not at all; return the second.
 
     Args:
         summary: what ``summarise`` returns; one table for each data set, split and model.
         model_rows: what ``of_model_alone`` returns, a line underneath.
+        folder: made where it is not there; None writes nothing.
     """
     parts = [part for _, part in summary.groupby(KEYS, sort=False)]
     models = [model_rows[(model_rows[KEYS] == part[KEYS].iloc[0]).all(axis=1)] for part in parts]
@@ -276,7 +283,20 @@ def write(
         "md": "\n\n".join(table.markdown() for table in tables) + "\n",
         "tex": "\n\n".join(table.latex() for table in tables) + "\n",
     }
-    for ending, text in texts.items():
-        partial = folder / f".leaderboard.{ending}.tmp"
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, folder / f"leaderboard.{ending}")
+    for ending, text in texts.items() if folder else ():
+        with replacing(folder / f"leaderboard.{ending}") as file:
+            file.write_text(text, encoding="utf-8")
+    return texts["md"]
+
+
+def make(*folders: Path, out: Path | None = None, title: str = "Leaderboard") -> str:
+    """Merge runs, write their leaderboard into ``out``, and return it as Markdown.
+
+    Args:
+        out: by default the folder of a single run; several runs without it write nothing.
+    """
+    scores = merge(folders)
+    tables = summarise(scores), of_model_alone(scores)
+    if out is None and len(folders) == 1:
+        out = Path(folders[0])
+    return write(*tables, out, title)

@@ -56,15 +56,15 @@ def masks() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def predictions() -> pd.DataFrame:
     p = np.array([0.9, 0.2, 0.7, 0.4, 0.6, 0.1])
-    predicted = (p > 0.5).astype(int)
+    names = np.array(["normal", "metastasis"])
     return pd.DataFrame(
         {
             "image": [f"test_{i}" for i in range(N)],
             "group": [f"slide_{i // 2}" for i in range(N)],
-            "label": [1, 0, 0, 1, 1, 0],
-            "target": [1, 0, 1, 0, 1, 1],
+            "label": names[[1, 0, 0, 1, 1, 0]],
+            "target": names[[1, 0, 1, 0, 1, 1]],
             "p_target": p,
-            "predicted": predicted,
+            "predicted": names[(p > 0.5).astype(int)],
             "selected": True,
             "p_normal": 1 - p,
             "p_metastasis": p,
@@ -83,6 +83,7 @@ def scores(predictions) -> pd.DataFrame:
             "model": "resnet18",
             "image": image,
             "group": group,
+            "target": "metastasis",
             "explainer": explainer,
             "control": explainer in CONTROLS,
             "metric": metric,
@@ -110,8 +111,10 @@ def curves(predictions) -> pd.DataFrame:
             for curve in ("deletion", "insertion", "morf", "lerf", "morf@area", "lerf@area"):
                 y = 1 - x if curve == "deletion" else x
                 metric = curve if curve in METRICS else "cumulative_drop"
-                rows.append((image, explainer, metric, curve, x, y * (0.8 + 0.02 * i)))
-    return pd.DataFrame(rows, columns=["image", "explainer", "metric", "curve", "x", "y"])
+                rows.append(
+                    (image, "metastasis", explainer, metric, curve, x, y * (0.8 + 0.02 * i))
+                )
+    return pd.DataFrame(rows, columns=["image", "target", "explainer", "metric", "curve", "x", "y"])
 
 
 @pytest.fixture(scope="session")

@@ -76,10 +76,6 @@ def test_a_pair_does_not_depend_on_the_others():
     assert all_three["spearman"] == pytest.approx(only_two["spearman"])
 
 
-def test_only_the_first_images_are_read(untied):
-    assert (agreement(untied, most=2)["n_iou"] == 2).all()
-
-
 def test_figure(maps, legible):
     figure = draw(agreement(maps), "pcam_synthetic (generated)", controls=["random"])
     left, right = figure.axes[:2]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xaibench.errors import UserError
-from xaibench.figures.draw import draw_all, representative
+from xaibench.figures.draw import aligned, draw_all, representative
 from xaibench.progress import SilentProgress
 
 NAMES = ["training", "ranking", "curves", "panels", "agreement"]
@@ -47,8 +47,14 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 
 def test_representative_images_cover_truth_and_prediction(predictions):
-    ids = list(predictions["image"])
-    assert representative(ids, predictions, most=8) == list(range(6))
+    assert representative(predictions, most=8) == list(range(6))
     # pairs: 1/1, 0/0, 0/1, 1/0, 1/1, 0/0; the third of a pair waits until all have two
     many = predictions.iloc[[0, 0, 0, 0, 1, 2]].assign(image=list("abcdef"))
-    assert representative(list("abcdef"), many, most=4) == [0, 1, 4, 5]
+    many = many.reset_index(drop=True)
+    assert representative(many, most=4) == [0, 1, 4, 5]
+
+
+def test_rows_follow_the_maps_when_an_image_has_several_targets(predictions):
+    rows = predictions.iloc[[0, 1, 1, 2]].assign(target=list("abcd"), selected=[1, 1, 1, 0])
+    found = aligned(["test_1", "test_1", "test_0"], rows)
+    assert list(found["target"]) == ["b", "c", "a"]

@@ -86,7 +86,19 @@ def test_at_most_eight_images(maps, predictions):
 
 
 def test_labels_that_are_no_class_are_shown_as_they_are(images, maps, predictions):
-    rows = predictions.assign(label=[[0, 1]] * N).drop(columns=["p_normal", "p_metastasis"])
+    rows = predictions.assign(label=[[0, 1]] * N, predicted=1)
+    rows = rows.drop(columns=["p_normal", "p_metastasis"])
     one = {"random": maps["random"]}
     figure = panels.draw(list(rows["image"]), images, one, {}, rows, "chexpert")
     assert figure.axes[0].texts[0].get_text().split("\n")[1:3] == ["true: [0, 1]", "model: 1"]
+
+
+def test_several_labels_are_listed_and_an_index_is_named(images, maps, predictions):
+    rows = predictions.drop(columns="label").assign(label_normal=1.0, label_metastasis=1.0)
+    rows = rows.assign(label_normal=[0.0] * 5 + [1.0], label_metastasis=[0.0] + [1.0] * 5)
+    rows = rows.assign(predicted=1)
+    figure = panels.draw(list(rows["image"]), images, {}, {}, rows, "chexpert")
+    told = [ax.texts[0].get_text().split("\n")[1:3] for ax in figure.axes]
+    assert told[0] == ["true: none", "model: metastasis"]
+    assert told[1][0] == "true: metastasis"
+    assert told[5][0] == "true: normal, met…"

@@ -23,7 +23,7 @@ def legend_texts(figure):
 
 def test_curves_have_a_panel_a_metric_and_a_line_an_explainer(curves, legible):
     figure = curve_figure.draw(curves, "pcam_synthetic (generated)", controls=CONTROLS)
-    titles = ["deletion ↓", "insertion ↑", "cumulative drop", "cumulative drop by area"]
+    titles = ["deletion ↓", "insertion ↑", "cumulative_drop", "cumulative_drop by area"]
     assert [ax.get_title() for ax in figure.axes] == titles
     assert [len(ax.lines) for ax in figure.axes] == [4, 4, 8, 8]
     assert [len(ax.collections) for ax in figure.axes] == [4, 4, 8, 8]
@@ -63,6 +63,19 @@ def test_missing_curves_are_told(curves, legible):
     assert len(figure.axes) == 1
     assert "grad_cam (n=5)" in legend_texts(figure)
     legible(figure)
+
+
+def test_one_metric_with_two_settings_is_two_panels(curves):
+    deletion = curves[curves["curve"] == "deletion"]
+    both = pd.concat([deletion, deletion.assign(metric="deletion_black")])
+    figure = curve_figure.draw(both, "pcam")
+    assert [ax.get_title() for ax in figure.axes] == ["deletion ↓", "deletion_black ↓"]
+    assert [len(ax.lines) for ax in figure.axes] == [4, 4]
+
+
+def test_curves_of_a_users_metric_are_drawn_under_its_name(curves):
+    mine = curves[curves["curve"] == "deletion"].assign(metric="mine", curve="fidelity")
+    assert curve_figure.draw(mine, "pcam").axes[0].get_title() == "mine: fidelity"
 
 
 def test_no_curves_no_figure(curves):

@@ -20,13 +20,11 @@ SHARE = 0.1  # of the pixels: the ones compared by IoU
 def agreement(
     maps: Mapping[str, Sequence[np.ndarray]],
     seed: int = 0,
-    most: int | None = None,
 ) -> pd.DataFrame:
     """Return the agreement of every pair of explainers, averaged over images.
 
     Args:
-        maps: explainer -> N maps (H, W); read one image at a time, so open files will do.
-        most: only the first so many images.
+        maps: explainer -> N maps (H, W).
 
     Columns: ``first``, ``second``; ``spearman`` (mean rank correlation of the pixels, in [-1, 1]);
     ``iou`` (mean overlap of the top pixels, in [0, 1], k = round(0.1 H W) exactly, ties broken at
@@ -36,7 +34,6 @@ def agreement(
     """
     names = list(maps)
     count = min(len(m) for m in maps.values())
-    count = count if most is None else min(count, most)
     pairs = list(combinations_with_replacement(range(len(names)), 2))
     ranks, overlaps = np.full((2, count, len(pairs)), np.nan)
     first, second = np.array(pairs).T
@@ -95,7 +92,7 @@ def draw(table: pd.DataFrame, dataset: str, controls: Collection[str] = ()) -> F
     names = list(dict.fromkeys(table["first"]))
     beside = len(names) <= 10  # more than that, and the figures in the cells would touch
     with style():
-        figure = blank(PAGE, 4.0 if beside else 13.5)
+        figure = blank(PAGE, 4.2 if beside else 13.5)
         left, right = figure.subplots(*((1, 2) if beside else (2, 1)), sharey=True)
         _heat(
             left,
@@ -120,7 +117,7 @@ def draw(table: pd.DataFrame, dataset: str, controls: Collection[str] = ()) -> F
         images = (
             f"{most} images"
             if few == most
-            else f"{few} to {most} images (failed, constant maps left out)"
+            else f"{few} to {most} images\n(failed and constant maps have no value)"
         )
         title(figure, f"{dataset}: agreement of explainers, mean over {images}")
     return figure

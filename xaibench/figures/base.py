@@ -6,8 +6,6 @@ outlives it. Widths are those of a paper's column and page; no text is below ``S
 
 from __future__ import annotations
 
-import io
-import os
 import textwrap
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +16,8 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from xaibench.atomic import replacing
 
 COLUMN = 3.5  # inches
 PAGE = 7.2  # inches
@@ -130,19 +130,14 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
     The same figure gives the same bytes: no date is written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     undated = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
     with style():
         figure.draw_without_rendering()
     figure.set_layout_engine("none")  # found once, for both files: it takes most of the time
     paths = []
     for ending, metadata in undated.items():
-        drawn = io.BytesIO()
-        with style():
-            figure.savefig(drawn, format=ending, dpi=DPI, metadata=metadata)
-        partial = folder / f".{name}.{ending}.tmp"
-        partial.write_bytes(drawn.getvalue())
-        os.replace(partial, folder / f"{name}.{ending}")
+        with style(), replacing(folder / f"{name}.{ending}") as file:
+            figure.savefig(file, format=ending, dpi=DPI, metadata=metadata)
         paths.append(folder / f"{name}.{ending}")
     figure.clear()
     return paths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -26,24 +27,26 @@ from xaibench.leaderboard import interval, resampled_means
 GRID = np.linspace(0, 1, 101)
 RESAMPLES = 500
 
-# curve -> (panel, line); a line of None is the explainer's own.
-PANELS = {
-    "deletion": ("deletion ↓", None),
-    "insertion": ("insertion ↑", None),
-    "morf": ("cumulative drop", "-"),
-    "lerf": ("cumulative drop", "--"),
-    "morf@area": ("cumulative drop by area", "-"),
-    "lerf@area": ("cumulative drop by area", "--"),
-}
-X_LABELS = {
-    "deletion ↓": "fraction of pixels replaced",
-    "insertion ↑": "fraction of pixels restored",
-    "cumulative drop": "fraction of segments occluded",
-    "cumulative drop by area": "fraction of area occluded",
-}
-Y_LABELS = {
-    "cumulative drop": "fall of the score",
-    "cumulative drop by area": "fall of the score",
+
+@dataclass(frozen=True)
+class Kind:
+    """What a curve shows; a ``line`` of None is the explainer's own."""
+
+    title: str
+    x: str
+    y: str = "score of the class"
+    line: str | None = None
+
+
+SEGMENTS = {"title": "{}", "x": "fraction of segments occluded", "y": "fall of the score"}
+AREA = SEGMENTS | {"title": "{} by area", "x": "fraction of area occluded"}
+KINDS = {
+    "deletion": Kind("{} ↓", "fraction of pixels replaced"),
+    "insertion": Kind("{} ↑", "fraction of pixels restored"),
+    "morf": Kind(**SEGMENTS, line="-"),
+    "lerf": Kind(**SEGMENTS, line="--"),
+    "morf@area": Kind(**AREA, line="-"),
+    "lerf@area": Kind(**AREA, line="--"),
 }
 
 
@@ -56,7 +59,9 @@ def draw(
     """Return one panel a metric, one line an explainer with its 95 % bootstrap band; None if empty.
 
     Args:
-        curves: columns ``image``, ``explainer``, ``curve``, ``x`` and ``y`` (lists).
+        curves: columns ``image``, ``target``, ``explainer``, ``metric`` (its label, the panel's
+            title), ``curve`` (one of ``KINDS``; another metric's own goes by its name), ``x`` and
+            ``y`` (lists).
         groups: image -> patient or slide, which the bootstrap resamples; without it, images.
         controls: drawn in grey, and dashed where dashes do not tell the two orders apart.
 
@@ -64,10 +69,13 @@ def draw(
     differ. A curve that holds NaN is left out.
     """
     finite = [bool(np.isfinite(y).all()) for y in curves["y"]]
-    known = curves[curves["curve"].isin(PANELS.keys()) & np.asarray(finite, dtype=bool)]
+    known = curves[np.asarray(finite, dtype=bool)]
     if known.empty:
         return None
-    panels = list(dict.fromkeys(p for c, (p, _) in PANELS.items() if (known["curve"] == c).any()))
+    known = known.assign(
+        panel=[_panel(*pair) for pair in zip(known["metric"], known["curve"], strict=True)]
+    )
+    panels = list(known["panel"].unique())
     seen = looks(known["explainer"].unique(), controls)
     with style():
         across = min(2, len(panels))
@@ -76,14 +84,15 @@ def draw(
         axes = figure.subplots(rows, across, squeeze=False).ravel()
         unused(axes[len(panels) :])
         of_panel = dict(zip(panels, axes, strict=False))
-        for (curve, explainer), part in known.groupby(["curve", "explainer"], sort=False):
-            panel, line = PANELS[curve]
-            _line(of_panel[panel], part, seen[explainer], line, groups)
-        for panel, ax in of_panel.items():
-            _label(ax, panel)
+        for (panel, curve, explainer), part in known.groupby(
+            ["panel", "curve", "explainer"], sort=False
+        ):
+            kind = _kind(curve)
+            _line(of_panel[panel], part, seen[explainer], kind.line, groups)
+            of_panel[panel].set(title=panel, xlabel=kind.x, ylabel=kind.y, xlim=(0, 1))
         handles = [Line2D([], [], color=s.colour, ls=s.line, lw=1.5) for s in seen.values()]
         names = _names(known, controls)
-        if any(line for _, line in map(PANELS.get, known["curve"].unique())):
+        if any(_kind(curve).line for curve in known["curve"].unique()):
             handles += [Line2D([], [], color="black", ls=line) for line in ("-", "--")]
             names += ["drop: most important first", "drop: least important first"]
         legend_below(figure, handles, names)
@@ -93,9 +102,18 @@ def draw(
     return figure
 
 
+def _kind(curve: str) -> Kind:
+    return KINDS.get(curve, Kind("{}: " + curve, "fraction", "value"))
+
+
+def _panel(metric: str, curve: str) -> str:
+    return _kind(curve).title.format(metric)
+
+
 def _names(curves: pd.DataFrame, controls: Collection[str]) -> list[str]:
     """Name each explainer, with its n where curves of some images are missing."""
-    counts = curves.groupby("explainer", sort=False)["image"].nunique()
+    once = curves.drop_duplicates(["explainer", "image", "target"])
+    counts = once["explainer"].value_counts().loc[once["explainer"].unique()]
     told = [f" (n={n})" if n < counts.max() else "" for n in counts]
     names = zip(counts.index, told, strict=True)
     return [f"{name}{' (control)' * (name in controls)}{n}" for name, n in names]
@@ -110,8 +128,3 @@ def _line(
     if len(set(of_image)) > 1:
         low, high = interval(resampled_means(values, of_image, RESAMPLES, seed=0), 0.95)
         ax.fill_between(GRID, low, high, color=look.colour, alpha=0.15, lw=0)
-
-
-def _label(ax: Axes, panel: str) -> None:
-    ax.set(title=panel, xlabel=X_LABELS[panel], ylabel=Y_LABELS.get(panel, "score of the class"))
-    ax.set_xlim(0, 1)

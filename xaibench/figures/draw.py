@@ -18,7 +18,7 @@ from xaibench.figures.table import true_name
 from xaibench.leaderboard import merge, of_explainers, summarise
 from xaibench.progress import Progress
 
-AGREEMENT_IMAGES = 256  # ranks of whole maps are slow, and their mean is settled by then
+AGREEMENT_IMAGES = 128  # enough for a mean; whole maps of all images may not fit in memory
 
 
 def draw_all(folder: Path, progress: Progress) -> list[Path]:
@@ -88,13 +88,14 @@ class _Run:
             if file is None or predictions is None:
                 return
             ids = file["ids"].asstr()[:]
-            at = representative(list(ids), predictions)
+            rows = aligned(list(ids), predictions)
+            at = representative(rows)
             images, masks = file["images"][at], {n: m[at] for n, m in file.get("masks", {}).items()}
             names = self._explainers(file)
             for start in range(0, len(names), panels.ABREAST):
                 maps = {n: file["maps"][n][at] for n in names[start : start + panels.ABREAST]}
                 figure = panels.draw(
-                    ids[at], images, maps, masks, predictions, self.dataset, self.controls
+                    ids[at], images, maps, masks, rows.iloc[at], self.dataset, self.controls
                 )
                 yield f"panels_{start // panels.ABREAST + 1}" if start else "panels", figure
 
@@ -102,8 +103,8 @@ class _Run:
         with self._maps() as file:
             if file is None:
                 return
-            maps = {name: file["maps"][name] for name in self._explainers(file)}
-            table = agreement.agreement(maps, most=AGREEMENT_IMAGES)
+            first = slice(AGREEMENT_IMAGES)
+            table = agreement.agreement({n: file["maps"][n][first] for n in self._explainers(file)})
             yield "agreement", agreement.draw(table, self.dataset, self.controls)
 
     def _maps(self) -> AbstractContextManager[h5py.File | None]:
@@ -116,14 +117,25 @@ class _Run:
         return [n for n in self.order if n in there] + sorted(set(there) - set(self.order))
 
 
-def representative(
-    ids: Sequence[str], predictions: pd.DataFrame, most: int = panels.MOST
-) -> list[int]:
-    """Return places of up to ``most`` images: the first two of each pair of truth and prediction,
+def aligned(ids: Sequence[str], predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the images that have maps, one a map.
+
+    An image that is explained for several targets has as many rows as maps, in the same order.
+    """
+    chosen = predictions[predictions["selected"].astype(bool)]
+    turn = chosen.groupby("image").cumcount()
+    wanted = pd.Series(list(ids), dtype=object)
+    keys = pd.MultiIndex.from_arrays([wanted, wanted.groupby(wanted).cumcount()])
+    return chosen.set_index([chosen["image"], turn]).loc[keys].reset_index(drop=True)
+
+
+def representative(rows: pd.DataFrame, most: int = panels.MOST) -> list[int]:
+    """Return places of up to ``most`` rows: the first two of each pair of truth and prediction,
     then the first of the rest. Nothing is chosen by how its maps look.
     """
-    rows = predictions.set_index("image").loc[list(ids)]
-    pair = rows["label"].astype(str) + "/" + rows["predicted"].astype(str)
+    classes = panels.class_names(rows)
+    truths = [panels.truth(row, classes) for _, row in rows.iterrows()]
+    pair = pd.Series(truths) + "/" + rows["predicted"].astype(str)
     turn = pair.groupby(pair, sort=False).cumcount().to_numpy()
     wanted = sorted(range(len(rows)), key=lambda at: (turn[at] > 1, at))
     return sorted(wanted[:most])

@@ -46,13 +46,13 @@ def draw(
         images: (N, H, W, C), uint8 or floats in [0, 1].
         maps: explainer -> (N, H, W); a map that holds NaN is shown as failed.
         masks: name -> (N, H, W), outlined on the patch.
-        predictions: columns ``image``, ``label``, ``target``, ``p_target``, ``predicted``.
+        predictions: one row an image, in the same order: ``target``, ``p_target``, ``predicted``
+            and ``label``, or for several labels ``label_CLASS``; classes by name or by index.
 
     A map's colours end at the 99th percentile of its own |values|, so one hot pixel does not hide
     the rest; maps of an explainer with negative values are centred at 0.
     """
     ids = list(ids)[:MOST]
-    found = predictions.set_index("image").loc[ids]
     signed = {name: bool(np.nanmin(np.append(m[: len(ids)], 0)) < 0) for name, m in maps.items()}
     side = np.clip((PAGE - TEXT) / (1 + len(maps)), NARROWEST, 1.2)
     with style():
@@ -61,7 +61,7 @@ def draw(
         grid = figure.subplots(len(ids), 1 + len(maps), squeeze=False)
         for row, (axes, image) in enumerate(zip(grid, images, strict=False)):
             _patch(axes[0], image, {name: mask[row] for name, mask in masks.items()})
-            _say(axes[0], ids[row], found.iloc[row], class_names(predictions))
+            _say(axes[0], ids[row], predictions.iloc[row], class_names(predictions))
             for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
                 _overlay(ax, image, np.asarray(values[row]), signed[name])
         for ax, name in zip(grid[0], ["patch", *maps], strict=True):
@@ -82,6 +82,14 @@ def class_names(predictions: pd.DataFrame) -> list[str]:
     return [column.removeprefix("p_") for column in columns]
 
 
+def truth(row: pd.Series, classes: list[str]) -> str:
+    """Return the class, or of several labels those that are present."""
+    if "label" in row:
+        return _named(row["label"], classes)
+    present = [name for name in classes if row.get(f"label_{name}") == 1]
+    return ", ".join(present) or "none"
+
+
 def _named(value: object, classes: list[str]) -> str:
     """Return the class of an index, or what was given if it is none (several labels, a number)."""
     if isinstance(value, Real) and float(value).is_integer() and 0 <= value < len(classes):
@@ -90,12 +98,12 @@ def _named(value: object, classes: list[str]) -> str:
 
 
 def _say(ax: Axes, image: str, row: pd.Series, classes: list[str]) -> None:
-    same = row["target"] == row["predicted"]
-    of = "" if same else f"({_short(_named(row['target'], classes), 8)})"
+    target, predicted = (_named(row[column], classes) for column in ("target", "predicted"))
+    of = "" if target == predicted else f"({_short(target, 8)})"
     lines = [
         _short(image, 18),
-        f"true: {_short(_named(row['label'], classes), 12)}",
-        f"model: {_short(_named(row['predicted'], classes), 11)}",
+        f"true: {_short(truth(row, classes), 12)}",
+        f"model: {_short(predicted, 11)}",
         f"p{of} = {row['p_target']:.2f}",
     ]
     ax.annotate(

@@ -19,7 +19,7 @@ from xaibench.figures.base import (
     title,
     unused,
 )
-from xaibench.figures.table import RANDOM, arrow, is_weak, true_name
+from xaibench.figures.table import RANDOM, arrow, how_many, is_weak, true_name
 
 ACROSS = 4  # facets side by side
 
@@ -58,7 +58,7 @@ def draw(summary: pd.DataFrame) -> Figure:
         title(
             figure,
             f"{true_name(first['dataset'])}, {first['model']}, split {first['split']}: "
-            f"{summary['images'].max()} images in {first['groups']} groups",
+            f"{how_many(first)}",
         )
     return figure
 
@@ -80,7 +80,7 @@ def _facet(ax: Axes, rows: pd.DataFrame, seen: dict[str, Look], metric: str) -> 
     ax.margins(x=0.12)
     ax.locator_params(axis="x", nbins=4)
     for place, (_, row) in enumerate(rows.iterrows()):
-        if 0 < row["n"] < row["images"] - row["undefined"]:
+        if 0 < row["n"] < row["rows"] - row["undefined"]:
             _tell_n(ax, place, row)
 
 
@@ -98,7 +98,7 @@ def _tell_n(ax: Axes, place: int, row: pd.Series) -> None:
     ax.text(
         0.04 if left else 0.96,
         place,
-        f"n={int(row['n'])}/{int(row['images'] - row['undefined'])}",
+        f"n={int(row['n'])}/{int(row['rows'] - row['undefined'])}",
         transform=ax.get_yaxis_transform(),
         ha="left" if left else "right",
         va="center",

@@ -24,6 +24,12 @@ def is_weak(metric: str) -> bool:
     return metric.endswith("_weak")
 
 
+def how_many(row: pd.Series) -> str:
+    """Return ``64 images in 13 groups``, and the number of maps where it is another."""
+    maps = "" if row["rows"] == row["images"] else f"{row['rows']} maps of "
+    return f"{maps}{row['images']} images in {row['groups']} groups"
+
+
 def arrow(higher_is_better: bool | None) -> str:
     """Return the sign of the better direction with a space before it; empty without one."""
     return "" if pd.isna(higher_is_better) else " ↑" if higher_is_better else " ↓"
@@ -46,7 +52,7 @@ class Table:
         row = self.first
         return (
             f"data set {true_name(row['dataset'])}, model {row['model']}, split {row['split']}, "
-            f"{self.rows['images'].max()} images in {row['groups']} groups"
+            f"{how_many(row)}"
         )
 
     def cell(self, explainer: str, metric: str, bold: str, mark: str, dash: str = "–") -> str:
@@ -64,7 +70,7 @@ class Table:
             text = bold.format(text)
         if pd.notna(row["beats_random"]) and not row["beats_random"]:
             text += mark
-        defined = row["images"] - row["undefined"]
+        defined = row["rows"] - row["undefined"]
         return text if row["n"] == defined else f"{text} n={row['n']}/{defined}"
 
     def header(self, metric: str) -> tuple[list[str], str]:
@@ -87,10 +93,10 @@ class Table:
         constant = self.rows.groupby("explainer", sort=False)["constant"].max()
         notes += [f"constant maps of `{e}`: {r:.1%}" for e, r in constant.items() if r > 0]
         for metric, rows in self.rows.groupby("metric", sort=False):
-            defined = sorted({*(rows["images"] - rows["undefined"])})
+            defined = sorted({*(rows["rows"] - rows["undefined"])})
             if rows["undefined"].any():
                 span = "–".join(str(n) for n in {defined[0]: 0, defined[-1]: 0})
-                notes.append(f"`{metric}`: defined on {span} of {rows['images'].max()} images")
+                notes.append(f"`{metric}`: defined on {span} of {rows['rows'].max()} images")
         if any(is_weak(metric) for metric in self.metrics):
             notes.append(WEAK)
         firsts = self.rows.reset_index().drop_duplicates("metric")
