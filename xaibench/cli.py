@@ -50,7 +50,7 @@ def run(
     live = sys.stderr.isatty()
     with LiveProgress(Console(stderr=True)) if live else nullcontext(LineProgress()) as progress:
         folder = run_config(checked, out, progress)
-    Console().print((folder / "leaderboard.md").read_text(), markup=False, highlight=False)
+    print((folder / "leaderboard.md").read_text(encoding="utf-8"))
     print(f"Results: {folder}")
 
 

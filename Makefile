@@ -1,0 +1,38 @@
+# Two commands do everything on a fresh machine with Python >= 3.11 and make: `make run`, `make test`.
+
+PYTHON ?= python3
+CONFIG ?= configs/pcam_resnet18.yaml
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: run test test-slow lint clean
+
+run: $(VENV)/.run  ## install, then run the main config (CONFIG=... for another)
+	$(BIN)/xaibench run $(CONFIG)
+
+test: $(VENV)/.test  ## install with the test tools, then the default suite
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(VENV)/.test  ## the long tests that `make test` leaves out
+	$(BIN)/pytest -m slow
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean:  ## remove the virtual environment, not the results
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "xaibench needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+# A stamp for each set of packages, so that a second `make` installs nothing.
+$(VENV)/.run: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable ".[dev]"
+	@touch $@ $(VENV)/.run
