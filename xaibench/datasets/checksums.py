@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from xaibench.atomic import replacing
 from xaibench.datasets.download import file_md5
 from xaibench.progress import Progress
 
@@ -22,8 +22,6 @@ def checksums(files: Sequence[Path], cache: Path, progress: Progress) -> dict[st
             for file in missing:
                 known[keys[file]] = file_md5(file)
                 advance(file.stat().st_size)
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = memory.with_name(f"{memory.name}.{os.getpid()}")
-        partial.write_text(json.dumps(known, indent=1))
-        os.replace(partial, memory)
+        with replacing(memory) as partial:
+            partial.write_text(json.dumps(known, indent=1))
     return {f.name: known[keys[f]] for f in files}
