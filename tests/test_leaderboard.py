@@ -142,21 +142,21 @@ def test_holm_is_its_literal_twin():
 
 def test_beats_random_needs_the_right_direction():
     scores = make_scores()
-    summary = summarise(scores)
+    summary = summarise(scores, resamples=200)
     assert cell(summary, "grad_cam")["beats_random"]
     assert cell(summary, "grad_cam", "insertion")["beats_random"]
     assert not cell(summary, "center_prior")["beats_random"]
     assert pd.isna(cell(summary, "random")["beats_random"])
     worse = scores.assign(higher_is_better=~scores["higher_is_better"])
-    assert not cell(summarise(worse), "grad_cam")["beats_random"]
-    none = summarise(scores.assign(higher_is_better=None))
+    assert not cell(summarise(worse, resamples=200), "grad_cam")["beats_random"]
+    none = summarise(scores.assign(higher_is_better=None), resamples=200)
     assert none["beats_random"].isna().all()
     assert none["rank"].isna().all()
 
 
 def test_without_random_nothing_is_tested():
     scores = make_scores()
-    summary = summarise(scores[scores["explainer"] != "random"])
+    summary = summarise(scores[scores["explainer"] != "random"], resamples=200)
     assert summary[["difference", "p", "p_holm"]].isna().all(axis=None)
     assert summary["beats_random"].isna().all()
 
@@ -164,7 +164,7 @@ def test_without_random_nothing_is_tested():
 def test_an_explainer_equal_to_random_has_p_of_one():
     scores = make_scores()
     twin = scores[scores["explainer"] == "random"].assign(explainer="twin", control=False)
-    row = cell(summarise(pd.concat([scores, twin])), "twin")
+    row = cell(summarise(pd.concat([scores, twin]), resamples=200), "twin")
     assert (row["difference"], row["p"], row["beats_random"]) == (0, 1, False)
 
 
@@ -196,7 +196,9 @@ def test_undefined_is_no_failure_and_constant_has_a_value():
 
 
 def test_a_failed_row_counts_even_if_a_number_stands_in_it():
-    row = cell(summarise(spoil(make_scores(), "lime", 4, "failed", value=0.9)), "lime")
+    row = cell(
+        summarise(spoil(make_scores(), "lime", 4, "failed", value=0.9), resamples=200), "lime"
+    )
     assert (row["n"], row["failed"]) == (20, 4 / 24)
 
 
@@ -216,7 +218,7 @@ def test_groups_may_be_missing():
 def test_scores_without_explainers_are_refused():
     scores = make_scores().assign(explainer=None)
     with pytest.raises(UserError, match="no row with an explainer"):
-        summarise(scores)
+        summarise(scores, resamples=200)
 
 
 # ------------------------------------------------------------------------------- merge
