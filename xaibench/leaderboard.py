@@ -18,7 +18,7 @@ from statsmodels.stats.multitest import multipletests
 
 from xaibench.atomic import replacing
 from xaibench.errors import UserError
-from xaibench.figures.table import RANDOM, Table
+from xaibench.tables import RANDOM, Table
 
 SLACK = 1e-6  # shared rows of two runs may differ by rounding
 BLOCK = 2_000_000  # resamples x groups drawn at once: 16 MB of counts

@@ -67,7 +67,9 @@ def select(
             f"images: none of the {len(items)} candidates of split {options.split!r} is left by "
             "`correct`, `classes` and `confidence`; loosen them"
         )
-    return by_lot[~by_lot.index.duplicated()].sort_index()
+    # An image may be there for several targets, but overlapping bands draw an item once.
+    once = ~by_lot.assign(at=by_lot.index).duplicated(["at", "target"])
+    return by_lot[once].sort_index(kind="stable")
 
 
 def _band(by_lot: pd.DataFrame, band: ConfidenceBand) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from xaibench.errors import UserError
 from xaibench.figures import agreement, curves, panels, ranking, training
 from xaibench.figures.base import save
-from xaibench.figures.table import true_name
+from xaibench.tables import true_name
 from xaibench.leaderboard import merge, of_explainers, summarise
 from xaibench.progress import Progress
 

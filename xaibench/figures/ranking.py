@@ -19,7 +19,7 @@ from xaibench.figures.base import (
     title,
     unused,
 )
-from xaibench.figures.table import RANDOM, arrow, how_many, is_weak, true_name
+from xaibench.tables import RANDOM, arrow, how_many, is_weak, true_name
 
 ACROSS = 4  # facets side by side
 
