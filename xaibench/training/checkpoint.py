@@ -1,0 +1,240 @@
+"""The folder of a training: its key, its files, what is finished and what is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePath
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from xaibench.atomic import replacing
+from xaibench.datasets.base import Data
+from xaibench.models.base import Classifier
+from xaibench.progress import Progress
+from xaibench.provenance import code_version
+from xaibench.training.options import TrainingOptions
+
+LOG_COLUMNS = {
+    "epoch": "int64",
+    "step": "int64",
+    "train_loss": "float64",
+    "valid_loss": "float64",
+    "valid_accuracy": "float64",
+    "valid_auroc": "float64",
+    "learning_rate": "float64",
+    "seconds": "float64",
+}
+_BEST, _LAST, _LOG, _FACTS = "best.safetensors", "last.pt", "training_log.csv", "checkpoint.json"
+_PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left behind.
+
+    Attributes:
+        log: a row an epoch: epoch (from 1), step (taken so far), train_loss (mean over the
+            epoch's images, as they were trained on), valid_loss, valid_accuracy, valid_auroc,
+            learning_rate (of the epoch's last step), seconds (the epoch, with its validation).
+        best_epoch: the epoch whose weights the model has; 0 if it is as it was built.
+        best_value: the monitored validation figure of that epoch; NaN for epoch 0.
+        key: hash of all that decides the weights.
+        folder: the checkpoint's.
+        resumed_from: the step at which an interrupted training went on, or None.
+        trained_steps: taken by this call; 0 when the checkpoint was there already.
+    """
+
+    log: pd.DataFrame
+    best_epoch: int
+    best_value: float
+    key: str
+    folder: Path
+    resumed_from: int | None
+    trained_steps: int
+
+
+@dataclass(frozen=True)
+class State:
+    """Where training stands; the rest follows from seed, epoch and step."""
+
+    step: int = 0
+    epoch: int = 0  # finished ones, validation included
+    loss_sum: float = 0.0  # of the running epoch, each image once
+    images: int = 0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_value: float = math.nan
+    rows: list[dict[str, int | float]] = field(default_factory=list)
+
+
+Parts = Mapping[str, torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One training's folder, which is named by its key.
+
+    Until training ends it holds the best weights so far and the state to go on from; afterwards
+    the best weights, the log, and ``checkpoint.json``, whose presence means finished.
+
+    Attributes:
+        key: hash of ``facts``.
+        facts: all that decides the weights, as plain values.
+    """
+
+    folder: Path
+    key: str
+    facts: Mapping[str, object]
+
+    @classmethod
+    def of(
+        cls,
+        data: Data,
+        options: TrainingOptions,
+        recipe: Mapping[str, object],
+        seed: int,
+        cache: Path,
+    ) -> Checkpoint:
+        """Return the checkpoint that a training with these settings has; see ``fit``."""
+        facts = {
+            "recipe": dict(recipe),
+            # How often it is saved changes nothing that is learnt.
+            "options": options.model_dump(mode="json", exclude={"save_every"}),
+            "seed": seed,
+            "data": data.name,
+            "data_checksum": data.checksum,
+            "size": [data.channels, *data.size],
+            "images": {name: len(split) for name, split in sorted(data.splits.items())},
+            "code": _code(),
+        }
+        text = json.dumps(facts, sort_keys=True, default=_plain)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        return cls(cache / "checkpoints" / key[:16], key, json.loads(text))
+
+    @property
+    def state_file(self) -> Path:
+        return self.folder / _LAST
+
+    def load_finished(self, model: Classifier, progress: Progress) -> Trained | None:
+        """Put the weights into the model if the checkpoint is finished and whole."""
+        if not (self.folder / _FACTS).exists():
+            return None
+        try:
+            facts = json.loads((self.folder / _FACTS).read_text())
+            for name, checksum in facts["files"].items():
+                if _checksum(self.folder / name) != checksum:
+                    raise ValueError(f"{name} is not as it was written")
+            # By way of text: not every pandas reads a float back to the last bit.
+            log = _table(pd.read_csv(self.folder / _LOG, dtype=str))
+            epoch, value = facts["best_epoch"], facts["best_value"]
+            self._load_best(model)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            progress.say(damaged(self.folder, error))
+            return None
+        value = math.nan if value is None else value
+        return Trained(log, epoch, value, self.key, self.folder, None, 0)
+
+    def finish(self, model: Classifier, state: State, resumed_from: int | None) -> Trained:
+        """Put the best weights into the model, and close the checkpoint."""
+        if state.best_epoch:
+            self._load_best(model)
+        else:
+            self.save_best(model)
+        log = _table(pd.DataFrame(state.rows, columns=list(LOG_COLUMNS)))
+        with replacing(self.folder / _LOG) as path:
+            log.to_csv(path, index=False)
+        epoch, value = state.best_epoch, state.best_value
+        facts = {
+            "key": self.key,
+            "finished": True,
+            "best_epoch": epoch,
+            "best_value": None if math.isnan(value) else value,
+            "files": {name: _checksum(self.folder / name) for name in (_BEST, _LOG)},
+            **self.facts,
+        }
+        # Last of all: with this file the checkpoint counts as finished.
+        with replacing(self.folder / _FACTS) as path:
+            path.write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
+        # The hidden ones are drafts of a process that was killed.
+        for left in (self.state_file, *self.folder.glob(".*.*.*")):
+            left.unlink(missing_ok=True)
+        steps = state.step - (resumed_from or 0)
+        return Trained(log, epoch, value, self.key, self.folder, resumed_from, steps)
+
+    def save_best(self, model: Classifier) -> None:
+        with replacing(self.folder / _BEST) as path:
+            save_file(weights_of(model), path)
+
+    def _load_best(self, model: Classifier) -> None:
+        stored, own = load_file(self.folder / _BEST), model.net.state_dict()
+        # Before anything is copied: torch would copy what fits, and only then refuse the rest.
+        if {k: v.shape for k, v in stored.items()} != {k: v.shape for k, v in own.items()}:
+            raise ValueError(f"the weights in {_BEST} do not fit the model")
+        model.net.load_state_dict(stored)
+
+    def save_state(self, state: State, parts: Parts, device: torch.device) -> None:
+        """Write all that going on from here needs: the parts' states and random numbers too."""
+        saved = {name: part.state_dict() for name, part in parts.items()}
+        saved |= {"key": self.key, "state": asdict(state), "rng": torch.get_rng_state()}
+        if device.type == "cuda":
+            saved["gpu_rng"] = torch.cuda.get_rng_state()
+        with replacing(self.state_file) as path:
+            torch.save(saved, path)
+
+    def load_state(self, parts: Parts, device: torch.device) -> State:
+        """Give parts and random numbers their saved states; a damaged file raises anything."""
+        saved = torch.load(self.state_file, map_location="cpu", weights_only=True)
+        state = State(**saved["state"])
+        if saved["key"] != self.key:
+            raise ValueError("it belongs to another training")
+        if state.best_epoch:
+            load_file(self.folder / _BEST)  # raises now rather than when training is over
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+        torch.set_rng_state(saved["rng"])
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(saved["gpu_rng"])
+        return state
+
+
+def weights_of(model: Classifier) -> dict[str, Tensor]:
+    """Return copies on the CPU, in the plain layout: safetensors takes no strided or shared one."""
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in model.net.state_dict().items()
+    }
+
+
+def damaged(path: Path, error: Exception) -> str:
+    """Say in a line what is damaged, why, and what follows."""
+    text = str(error).strip()
+    reason = text.splitlines()[0] if text else type(error).__name__
+    return f"{path} is damaged ({reason}): training starts again"
+
+
+def _code() -> str:
+    files = [path for part in ("models", "training") for path in (_PACKAGE / part).glob("*.py")]
+    return code_version([*files, _PACKAGE / "randomness.py", _PACKAGE / "datasets" / "base.py"])
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"a recipe holds plain values, not {type(value).__name__}")
+
+
+def _table(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[list(LOG_COLUMNS)].astype(LOG_COLUMNS)
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
