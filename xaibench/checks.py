@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from xaibench.errors import UserError, did_you_mean
 from xaibench.explainers.base import Explainer
-from xaibench.metrics.base import MapMetric, Metric, PredictionMetric
+from xaibench.metrics.base import MapMetric, Metric, PredictionMetric, Scores, TwinMetric
 from xaibench.models.base import Classifier
 from xaibench.randomness import image_seed
 from xaibench.registry import Registry
@@ -137,6 +137,9 @@ def check_metric(metric: Metric) -> Iterator[CheckResult]:
     yield _check("declares direction and range", _declares, metric)
     if isinstance(metric, PredictionMetric):
         return
+    if isinstance(metric, TwinMetric):
+        yield _check("gives one number an image, in range", _compares, metric)
+        return
     for head, channels in (("softmax", 3), ("single_logit", 1)):
         model, batch = toy_model(head, channels), toy_batch(channels)
         maps = torch.rand(len(batch), _SIDE, _SIDE, generator=torch.Generator().manual_seed(1))
@@ -238,7 +241,17 @@ def _declares(metric: Metric) -> str | None:
 
 
 def _in_range(metric: MapMetric, model: Classifier, batch: Batch, maps: Tensor) -> str | None:
-    scores = metric.score(model, batch, maps)
+    return _keeps_promises(metric, metric.score(model, batch, maps), batch)
+
+
+def _compares(metric: TwinMetric) -> str | None:
+    generator = torch.Generator().manual_seed(1)
+    one, other = torch.randn(2, _IMAGES, _SIDE, _SIDE, generator=generator)
+    one[0] = 0  # a constant map has no likeness
+    return _keeps_promises(metric, metric.compare(one, other), toy_batch())
+
+
+def _keeps_promises(metric: Metric, scores: Scores, batch: Batch) -> str | None:
     promised = metric.value_names(tuple(batch.masks))
     if sorted(scores.values) != sorted(promised):
         return f"gives {sorted(scores.values)}, promised {sorted(promised)}"

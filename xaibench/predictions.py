@@ -29,3 +29,12 @@ def prediction_table(
     for column, name in enumerate(classes):
         table[f"p_{name}"] = probabilities[:, column].astype(np.float64)
     return table
+
+
+def with_selection(predictions: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions with ``target`` and ``p_target`` of what was explained, and
+    ``selected``: whether it was.
+    """
+    chosen = items[["image", "target", "p_target"]]
+    table = predictions.merge(chosen, on="image", how="left", validate="one_to_many")
+    return table.assign(selected=table["target"].notna())

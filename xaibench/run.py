@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +14,21 @@ from xaibench.atomic import replacing
 from xaibench.blocks import make_block
 from xaibench.config import RunConfig, dump, plugin_parameters
 from xaibench.datasets.base import Data, channel_mean
+from xaibench.device import choose_device, reproducible
 from xaibench.errors import UserError, did_you_mean
 from xaibench.figures.draw import draw_all
-from xaibench.metrics.base import MapMetric, PredictionMetric
+from xaibench.manifest import describe
+from xaibench.metrics.base import MapMetric, PredictionMetric, TwinMetric
 from xaibench.models.base import Classifier
-from xaibench.predictions import prediction_table
+from xaibench.predictions import prediction_table, with_selection
 from xaibench.progress import Progress
-from xaibench.provenance import code_version, environment
+from xaibench.provenance import code_version
 from xaibench.results import Cell, RunFolder
-from xaibench.scoring import score_cell
+from xaibench.scoring import score_cell, score_predictions
 from xaibench.selection import select, with_targets
 from xaibench.training.evaluate import predict_logits
 from xaibench.training.loop import Trained, fit
+from xaibench.training.options import TrainingOptions
 
 
 def run(config: RunConfig, out: Path, progress: Progress) -> Path:
@@ -48,7 +49,8 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
     with reproducible(config.seed):
         cache = out / "cache"
         data = config.dataset.open(seed=config.seed, cache=cache, progress=progress)
-        model, trained = trained_model(config, data, device, cache, progress)
+        model, trained = trained_model(config, config.training, data, device, cache, progress)
+        twin = twin_model(config, data, device, cache, progress)
         predictions, items = predict_and_select(config, data, model, progress)
         manifest = describe(config, data, model, trained, folder.run, device)
         folder.write_manifest(manifest | {"status": "running"})
@@ -59,7 +61,7 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
             "split": config.images.split,
             "model": getattr(config.model, "architecture", config.model.name),
         }
-        explain_and_score(config, data, model, items, folder, about, progress)
+        explain_and_score(config, data, model, twin, items, folder, about, progress)
         record(config, data, predictions, items, folder, about)
     progress.say("Drawing tables and figures")
     leaderboard.make(folder.path)
@@ -69,35 +71,16 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
     return folder.path
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device that a config names; ``auto`` takes a GPU where one is."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    missing = (name.startswith("cuda") and not torch.cuda.is_available()) or (
-        name == "mps" and not torch.backends.mps.is_available()
-    )
-    if missing:
-        raise UserError(f"device: {name!r} is not available here; use 'auto' or 'cpu'")
-    return torch.device(name)
-
-
-@contextmanager
-def reproducible(seed: int) -> Iterator[None]:
-    """Seed what has no seed of its own, and keep kernels from varying from run to run."""
-    backends = torch.backends.cudnn
-    before = (backends.deterministic, backends.benchmark, backends.allow_tf32)
-    backends.deterministic, backends.benchmark, backends.allow_tf32 = True, False, False
-    torch.manual_seed(seed)
-    try:
-        yield
-    finally:
-        backends.deterministic, backends.benchmark, backends.allow_tf32 = before
-
-
 def trained_model(
-    config: RunConfig, data: Data, device: torch.device, cache: Path, progress: Progress
+    config: RunConfig,
+    training: TrainingOptions,
+    data: Data,
+    device: torch.device,
+    cache: Path,
+    progress: Progress,
 ) -> tuple[Classifier, Trained]:
     """Build the model, train it or load what was trained before, and check the explainers on it."""
+    torch.manual_seed(config.seed)
     model = config.model.build(
         task=data.task, classes=data.classes, channels=data.channels, size=data.size
     )
@@ -115,9 +98,20 @@ def trained_model(
         "device": device.type,
     }
     options = {"recipe": recipe, "seed": config.seed, "cache": cache, "progress": progress}
-    trained = fit(model, data, config.training, **options)
+    trained = fit(model, data, training, **options)
     model.requires_grad_(False)
     return model, trained
+
+
+def twin_model(
+    config: RunConfig, data: Data, device: torch.device, cache: Path, progress: Progress
+) -> Classifier | None:
+    """Return the model trained likewise on permuted labels, if a metric compares with it."""
+    if not any(isinstance(m, TwinMetric) for m in config.metrics.values()):
+        return None
+    progress.say("The twin, trained on permuted labels:")
+    training = config.training.model_copy(update={"shuffle_labels": True})
+    return trained_model(config, training, data, device, cache, progress)[0]
 
 
 def predict_and_select(
@@ -147,13 +141,15 @@ def explain_and_score(
     config: RunConfig,
     data: Data,
     model: Classifier,
+    twin: Classifier | None,
     items: pd.DataFrame,
     folder: RunFolder,
     about: dict[str, object],
     progress: Progress,
 ) -> None:
     """Do every cell (explainer x block of images) that is not done yet."""
-    metrics = {k: m for k, m in config.metrics.items() if isinstance(m, MapMetric)}
+    of_maps = (MapMetric, TwinMetric)
+    metrics = {k: m for k, m in config.metrics.items() if isinstance(m, of_maps)}
     mean = channel_mean(data.splits["train"], config.seed)
     total, done = len(items) * len(config.explainers), 0
     pending = []
@@ -176,7 +172,9 @@ def explain_and_score(
             )
             for cell in left:
                 explainer = config.explainers[cell.explainer]
-                result = score_cell(cell, explainer, metrics, model, block, config.segments.id)
+                result = score_cell(
+                    cell, explainer, metrics, model, block, config.segments.id, twin
+                )
                 folder.write(cell, result)
                 advance(len(rows))
 
@@ -190,20 +188,14 @@ def record(
     about: dict[str, object],
 ) -> None:
     """Write the run's tables: predictions, scores, curves, timings, maps."""
-    chosen = items[["image", "target", "p_target"]]
-    table = predictions.merge(chosen, on="image", how="left", validate="one_to_many")
-    table["selected"] = table["target"].notna()
     with replacing(folder.path / "predictions.parquet") as file:
-        table.to_parquet(file, index=False)
+        with_selection(predictions, items).to_parquet(file, index=False)
     records = data.splits[config.images.split]
+    alone = {k: m for k, m in config.metrics.items() if isinstance(m, PredictionMetric)}
     probabilities = predictions[[f"p_{c}" for c in data.classes]].to_numpy()
-    rows = []
-    for metric in config.metrics.values():
-        if isinstance(metric, PredictionMetric):
-            values = metric.score_predictions(
-                records.labels, probabilities, task=data.task, seed=config.seed
-            )
-            rows += [about | _model_row(k, v, metric) for k, v in values.items()]
+    rows = score_predictions(
+        alone, records.labels, probabilities, task=data.task, seed=config.seed, about=about
+    )
     at = items.index.to_numpy()
     targets = items["target"].map(data.classes.index).to_numpy()
     masks = records.masks(at, targets)
@@ -211,55 +203,3 @@ def record(
     stored |= {f"masks/{name}": mask.astype(np.uint8) for name, mask in masks.items()}
     blocks = math.ceil(len(items) / config.images_per_block)
     folder.merge(config.explainers, blocks, rows, stored)
-
-
-def _model_row(name: str, value: float, metric: PredictionMetric) -> dict[str, object]:
-    finite = math.isfinite(value)
-    return {
-        "metric": name,
-        "protocol": metric.protocol(name, ""),
-        "higher_is_better": metric.higher_is_better,
-        "value": value,
-        "status": "ok" if finite else "undefined",
-        "reason": None if finite else "needs images of at least two labels",
-    }
-
-
-def describe(
-    config: RunConfig,
-    data: Data,
-    model: Classifier,
-    trained: Trained,
-    run_id: str,
-    device: torch.device,
-) -> dict[str, object]:
-    """Return the manifest: what this result was made of and by."""
-    split = data.splits[config.images.split]
-    masks = split.masks(np.arange(1), np.zeros(1, dtype=int))
-    protocols = {}
-    for metric in config.metrics.values():
-        names = metric.value_names(tuple(masks)) if isinstance(metric, MapMetric) else [metric.name]
-        protocols |= {n: metric.protocol(n, config.segments.id) for n in names}
-    return {
-        "name": config.name,
-        "run": run_id,
-        "seed": config.seed,
-        "dataset": {"name": data.name, "checksum": data.checksum, **data.facts},
-        "model": {
-            **plugin_parameters(config.model),
-            "weights_used": model.weights,
-            "head": model.head,
-            "checkpoint": trained.key,
-            "best_epoch": trained.best_epoch,
-            # NaN is no JSON.
-            f"best_{config.training.monitor}": (
-                trained.best_value if math.isfinite(trained.best_value) else None
-            ),
-        },
-        "training": config.training.model_dump(mode="json"),
-        "explainers": {
-            k: plugin_parameters(e) | e.facts(model) for k, e in config.explainers.items()
-        },
-        "protocols": protocols,
-        "environment": environment(device),
-    }

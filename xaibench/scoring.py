@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,10 +14,10 @@ from torch import Tensor
 from xaibench.config import plugin_parameters
 from xaibench.errors import PluginError, UserError
 from xaibench.explainers.base import Explainer, Explanation
-from xaibench.metrics.base import Curve, MapMetric, Scores
+from xaibench.metrics.base import Curve, MapMetric, PredictionMetric, Scores, TwinMetric
 from xaibench.models.base import Classifier, PassCount
 from xaibench.results import Cell, CellResult
-from xaibench.types import Batch
+from xaibench.types import Batch, Task
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,17 @@ _OUTCOMES = {
 def score_cell(
     cell: Cell,
     explainer: Explainer,
-    metrics: Mapping[str, MapMetric],
+    metrics: Mapping[str, MapMetric | TwinMetric],
     model: Classifier,
     block: Block,
     segments: str,
+    twin: Classifier | None = None,
 ) -> CellResult:
     """Explain a block, score its maps by every metric, and return the rows.
 
     Args:
         segments: id of the run's superpixels, for the protocols.
+        twin: the model trained on permuted labels, where a metric compares with it.
     """
     explanation, outcomes = explain(explainer, model, block.batch)
     begun = time.perf_counter()
@@ -81,7 +83,15 @@ def score_cell(
     }
     scores, curves = [], []
     for label, metric in metrics.items():
-        result = _score(metric, model, scored, maps) if at else Scores({})
+        if not at:
+            result = Scores({})
+        elif isinstance(metric, TwinMetric):
+            # Scores that the engine shares belong to one model: the twin gets a batch of its own.
+            its_maps, _ = explain(explainer, twin, replace(scored, shared={}))
+            result = metric.compare(maps, its_maps.maps)
+        else:
+            result = _score(metric, model, scored, maps)
+        _check_names(metric, result, block.batch, at)
         for name in metric.value_names(tuple(block.batch.masks)):
             shared = about | {
                 "metric": _labelled(name, metric, label),
@@ -137,17 +147,21 @@ def _joined(
 
 def _score(metric: MapMetric, model: Classifier, batch: Batch, maps: Tensor) -> Scores:
     with model.as_found():
-        scores = metric.score(model, batch, maps)
-    wanted = metric.value_names(tuple(batch.masks))
+        return metric.score(model, batch, maps)
+
+
+def _check_names(
+    metric: MapMetric | TwinMetric, scores: Scores, batch: Batch, at: list[int]
+) -> None:
+    wanted = metric.value_names(tuple(batch.masks)) if at else []
     if sorted(scores.values) != sorted(wanted):
         raise PluginError(f"{metric.name}: scores {sorted(scores.values)}, promised {wanted}")
     for name, values in scores.values.items():
-        if values.shape != (len(batch),):
-            raise PluginError(f"{name}: shape {tuple(values.shape)}, must be ({len(batch)},)")
-    return scores
+        if values.shape != (len(at),):
+            raise PluginError(f"{name}: shape {tuple(values.shape)}, must be ({len(at)},)")
 
 
-def _labelled(name: str, metric: MapMetric, label: str) -> str:
+def _labelled(name: str, metric: MapMetric | TwinMetric, label: str) -> str:
     """Return a value's name with the metric's label in the config in place of its own."""
     return label + name.removeprefix(metric.name)
 
@@ -188,3 +202,36 @@ def _points(curve: Curve) -> list[tuple[list[float], list[float]]]:
     counts = curve.x.isfinite().sum(1).tolist()
     rows = zip(curve.x.tolist(), curve.y.tolist(), counts, strict=True)
     return [(x[:n], y[:n]) for x, y, n in rows]
+
+
+def score_predictions(
+    metrics: Mapping[str, PredictionMetric],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    task: Task,
+    seed: int,
+    about: Mapping[str, object],
+) -> list[dict[str, object]]:
+    """Return rows about the model alone, over a whole split.
+
+    Args:
+        about: what is the same in every row: run, dataset, split, model.
+    """
+    rows = []
+    for metric in metrics.values():
+        values = metric.score_predictions(labels, probabilities, task=task, seed=seed)
+        for name, value in values.items():
+            known = bool(np.isfinite(value))
+            rows.append(
+                dict(about)
+                | {
+                    "metric": name,
+                    "protocol": metric.protocol(name, ""),
+                    "higher_is_better": metric.higher_is_better,
+                    "value": value,
+                    "status": "ok" if known else "undefined",
+                    "reason": None if known else "needs images of at least two labels",
+                }
+            )
+    return rows

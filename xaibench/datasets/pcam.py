@@ -62,20 +62,22 @@ class SyntheticOptions:
 class Pcam(Dataset):
     """PatchCamelyon: 96x96 RGB patches, positive where the central 32x32 holds tumour.
 
-    ``root`` holds the six HDF5 files, or their .gz as they are downloaded. ``when_missing``:
-    ``error``, ``download`` (from Zenodo, 7 GB, resumable), or ``synthesize`` (generated patches in
+    ``root`` holds the six HDF5 files, or their .gz as they are downloaded; null for none.
+    ``when_missing``: ``error``, ``download`` (from Zenodo, 7 GB, resumable), or ``synthesize`` (generated patches in
     the same layout, named ``pcam_synthetic`` in every result). ``train_fraction`` of the training
     set is drawn by label. Masks: the central square is the only truth that real positives have
     (``centre_weak``); generated ones know their tumour nuclei (``evidence``) and the planted
     shortcut (``tag``). Groups are slides where a ``..._meta.csv`` names them (column ``wsi``).
     """
 
-    root: Path = Path("data/pcam")
+    root: Path | None = Path("data/pcam")
     when_missing: Literal["error", "download", "synthesize"] = "error"
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     synthetic: SyntheticOptions = field(default_factory=SyntheticOptions)
 
     def validate(self) -> None:
+        if self.root is None and self.when_missing != "synthesize":
+            raise UserError("root: is null: name a folder, or set when_missing to synthesize")
         if self.when_missing == "error" and (missing := self._missing()):
             raise UserError(
                 f"root: {self.root} lacks {len(missing)} of 6 files ({missing[0]} or its .gz; "
@@ -102,6 +104,8 @@ class Pcam(Dataset):
 
     def _missing(self) -> list[str]:
         names = [file_name(part) for part in MD5]
+        if self.root is None:
+            return names
         there = lambda n: (self.root / n).is_file() or (self.root / f"{n}.gz").is_file()
         return [name for name in names if not there(name)]
 
@@ -157,7 +161,7 @@ class PcamSplit(Split):
         self._mask_names = masks
         self._rows = rows
         self.total = len(labels)
-        patches = self._file["x"] if "x" in self._file else None
+        patches = self._file.get("x")
         if patches is None or patches.shape != (self.total, SIDE, SIDE, 3):
             raise UserError(
                 f"{file}: must hold 'x' of shape ({self.total}, {SIDE}, {SIDE}, 3), as many as "

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from xaibench.errors import UserError
 from xaibench.figures import agreement, curves, panels, ranking, training
 from xaibench.figures.base import save
-from xaibench.tables import true_name
 from xaibench.leaderboard import merge, of_explainers, summarise
 from xaibench.progress import Progress
+from xaibench.tables import true_name
 
 AGREEMENT_IMAGES = 128  # enough for a mean; whole maps of all images may not fit in memory
 

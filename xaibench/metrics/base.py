@@ -101,6 +101,22 @@ class PredictionMetric(Metric):
         """Return name -> number over the whole split."""
 
 
+class TwinMetric(Metric):
+    """Compares a model's maps with those of its twin, trained on permuted labels."""
+
+    @abstractmethod
+    def value_names(self, masks: tuple[str, ...]) -> list[str]:
+        """Return the names of the values that ``compare`` gives."""
+
+    @abstractmethod
+    def compare(
+        self,
+        maps: Float[Tensor, "batch height width"],
+        twin: Float[Tensor, "batch height width"],
+    ) -> Scores:
+        """Compare finite maps of the same images and targets."""
+
+
 class LocalisationMetric(MapMetric):
     """Scores maps against each mask of the data set: a value ``name@mask`` for each."""
 

@@ -1,0 +1,35 @@
+"""Where a run computes, and how it is kept from varying from run to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from xaibench.errors import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that a config names; ``auto`` takes a GPU where one is."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    missing = (name.startswith("cuda") and not torch.cuda.is_available()) or (
+        name == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise UserError(f"device: {name!r} is not available here; use 'auto' or 'cpu'")
+    return torch.device(name)
+
+
+@contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """Seed what has no seed of its own, and keep kernels from varying from run to run."""
+    backends = torch.backends.cudnn
+    before = (backends.deterministic, backends.benchmark, backends.allow_tf32)
+    backends.deterministic, backends.benchmark, backends.allow_tf32 = True, False, False
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        backends.deterministic, backends.benchmark, backends.allow_tf32 = before
