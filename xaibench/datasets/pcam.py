@@ -63,11 +63,12 @@ class Pcam(Dataset):
     """PatchCamelyon: 96x96 RGB patches, positive where the central 32x32 holds tumour.
 
     ``root`` holds the six HDF5 files, or their .gz as they are downloaded; null for none.
-    ``when_missing``: ``error``, ``download`` (from Zenodo, 7 GB, resumable), or ``synthesize`` (generated patches in
-    the same layout, named ``pcam_synthetic`` in every result). ``train_fraction`` of the training
-    set is drawn by label. Masks: the central square is the only truth that real positives have
-    (``centre_weak``); generated ones know their tumour nuclei (``evidence``) and the planted
-    shortcut (``tag``). Groups are slides where a ``..._meta.csv`` names them (column ``wsi``).
+    ``when_missing``: ``error``, ``download`` (from Zenodo, 7 GB, resumable), or ``synthesize``
+    (generated patches in the same layout, named ``pcam_synthetic`` in every result).
+    ``train_fraction`` of the training set is drawn by label. Masks: the central square is the only
+    truth that real positives have (``centre_weak``); generated ones know their tumour nuclei
+    (``evidence``) and the planted shortcut (``tag``). Groups are slides where a ``..._meta.csv``
+    names them (column ``wsi``).
     """
 
     root: Path | None = Path("data/pcam")
