@@ -108,7 +108,7 @@ def _quickshift(batch: Batch) -> Int[Tensor, "batch height width"]:
     return torch.stack(labels).to(batch.images.device)
 
 
-def _segment_mean_images(images: Tensor, segments: Tensor) -> Float[Tensor, "b c h w"]:
+def _segment_mean_images(images: Tensor, segments: Tensor) -> Float[Tensor, "batch channel height width"]:
     planes = [
         segment_means(channel, segments).nan_to_num().gather(1, segments.flatten(1))
         for channel in images.unbind(1)
@@ -116,7 +116,7 @@ def _segment_mean_images(images: Tensor, segments: Tensor) -> Float[Tensor, "b c
     return torch.stack(planes, dim=1).view_as(images).to(images.dtype)
 
 
-def _padded(rows: list[Bool[np.ndarray, "sample segment"]]) -> Bool[Tensor, "b sample segment"]:
+def _padded(rows: list[Bool[np.ndarray, "sample segment"]]) -> Bool[Tensor, "batch sample widest"]:
     widest = max(r.shape[1] for r in rows)
     return torch.stack(
         [torch.from_numpy(np.pad(r, ((0, 0), (0, widest - r.shape[1])))) for r in rows]
