@@ -116,7 +116,7 @@ def _segment_mean_images(images: Tensor, segments: Tensor) -> Float[Tensor, "bat
     return torch.stack(planes, dim=1).view_as(images).to(images.dtype)
 
 
-def _padded(rows: list[Bool[np.ndarray, "sample segment"]]) -> Bool[Tensor, "batch sample widest"]:
+def _padded(rows: list[Bool[np.ndarray, "sample _"]]) -> Bool[Tensor, "batch sample widest"]:
     widest = max(r.shape[1] for r in rows)
     return torch.stack(
         [torch.from_numpy(np.pad(r, ((0, 0), (0, widest - r.shape[1])))) for r in rows]
