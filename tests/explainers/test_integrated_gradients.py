@@ -18,7 +18,7 @@ HEADS = ["softmax", "single_logit", "multilabel"]
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize(
     ("space", "baseline", "steps"),
-    [("logit", "black", 50), ("prob", "black", 50), ("logit", 0.5, 50), ("prob", "blur", 100)],
+    [("logit", "black", 50), ("prob", "black", 100), ("logit", 0.5, 100), ("prob", "blur", 200)],
 )
 def test_completeness(head, space, baseline, steps):
     """Sundararajan et al., proposition 1: the map sums to f(x) - f(baseline)."""
