@@ -1,0 +1,148 @@
+"""A block holds its images' pixels, evidence and seeds, whichever block they come in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from xaibench.blocks import make_block
+from xaibench.config import SegmentOptions
+from xaibench.datasets.base import Data, Split, channel_mean
+from xaibench.predictions import prediction_table
+
+# A read-only index goes into torch.from_numpy.
+pytestmark = pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+
+ABOUT = {"run": "r", "dataset": "squares", "split": "test", "model": "m"}
+
+
+class Squares(Split):
+    """Noise with a square of evidence for class 1."""
+
+    def __init__(self, count: int = 6, dtype: type = np.uint8, channels: int = 3) -> None:
+        rng = np.random.default_rng(0)
+        self._images = rng.integers(0, 256, (count, 24, 20, channels)).astype(np.uint8)
+        if dtype is not np.uint8:
+            self._images = (self._images / 255).astype(np.float32)
+        self.ids = np.array([f"i{i}" for i in range(count)])
+        self.groups = np.array([f"g{i // 2}" for i in range(count)])
+        self.labels = np.arange(count) % 2
+
+    def images(self, indices):
+        return self._images[indices]
+
+    def masks(self, indices, targets):
+        mask = np.zeros((len(indices), 24, 20), bool)
+        mask[targets == 1, 4:8, 4:8] = True
+        return {"square": mask}
+
+
+def data_of(split: Split) -> Data:
+    return Data("squares", "binary", ("a", "b"), 3, (24, 20), {"test": split}, "sum")
+
+
+def items_of(split: Split) -> pd.DataFrame:
+    p = np.linspace(0.1, 0.9, len(split))
+    table = prediction_table(data_of(split), "test", np.stack([1 - p, p], 1))
+    return table.assign(target=table["predicted"], p_target=np.maximum(p, 1 - p))
+
+
+def block_of(split: Split, rows: slice = slice(None), seed: int = 0):
+    return make_block(
+        items_of(split).iloc[rows],
+        data_of(split),
+        "test",
+        about=ABOUT,
+        dataset_mean=np.full(3, 0.5, np.float32),
+        segments=SegmentOptions(n_segments=6),
+        seed=seed,
+        device=torch.device("cpu"),
+    )
+
+
+def test_the_batch_holds_what_the_split_gives():
+    split = Squares()
+    batch = block_of(split).batch
+    assert batch.images.shape == (6, 3, 24, 20)
+    assert batch.images.dtype == torch.float32
+    assert torch.equal(
+        batch.images.permute(0, 2, 3, 1) * 255, torch.from_numpy(split._images) + 0.0
+    )
+    assert batch.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert batch.targets.tolist() == [0, 0, 0, 1, 1, 1]
+    assert batch.ids == tuple(split.ids)
+    assert batch.groups == tuple(split.groups)
+    assert batch.masks["square"].sum((1, 2)).tolist() == [0, 0, 0, 16, 16, 16]
+
+
+def test_pixels_of_float_and_bytes_are_the_same():
+    assert torch.allclose(
+        block_of(Squares()).batch.images, block_of(Squares(dtype=np.float32)).batch.images
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_superpixels_are_numbered_without_gaps(channels):
+    segments = block_of(Squares(channels=channels)).batch.segments
+    assert segments.shape == (6, 24, 20)
+    for each in segments:
+        assert each.unique().tolist() == list(range(int(each.max()) + 1))
+
+
+def test_an_image_is_the_same_in_every_block():
+    whole, part = block_of(Squares()).batch, block_of(Squares(), slice(3, 5)).batch
+    assert part.ids == whole.ids[3:5]
+    for name in ("images", "targets", "segments", "seeds", "labels"):
+        assert torch.equal(getattr(part, name), getattr(whole, name)[3:5])
+    assert torch.equal(part.masks["square"], whole.masks["square"][3:5])
+
+
+def test_seeds_differ_by_image_and_run():
+    first, other = block_of(Squares()).batch.seeds, block_of(Squares(), seed=1).batch.seeds
+    assert len(set(first.tolist() + other.tolist())) == 12
+
+
+def test_each_row_says_what_all_say_and_its_own():
+    rows = block_of(Squares()).rows
+    assert rows[3] == ABOUT | {
+        "image": "i3", "group": "g1", "label": "b", "target": "b", "p_target": pytest.approx(0.58)
+    }  # fmt: skip
+
+
+def test_where_there_is_no_single_label_the_row_has_none():
+    split = Squares()
+    items = items_of(split).drop(columns="label")
+    block = make_block(
+        items, data_of(split), "test", about=ABOUT, dataset_mean=np.zeros(3, np.float32),
+        segments=SegmentOptions(n_segments=4), seed=0, device=torch.device("cpu"),
+    )  # fmt: skip
+    assert {row["label"] for row in block.rows} == {None}
+
+
+def test_predictions_are_a_row_an_image():
+    split = Squares()
+    table = items_of(split)
+    assert list(table) == [
+        "image", "group", "label", "predicted", "p_a", "p_b", "target", "p_target"
+    ]  # fmt: skip
+    assert table["label"].tolist() == ["a", "b"] * 3
+    assert table["predicted"].tolist() == ["a"] * 3 + ["b"] * 3
+
+
+def test_predictions_of_several_labels_keep_each():
+    split = Squares(3)
+    split.labels = np.array([[1, 0], [0, np.nan], [1, 1]])
+    table = prediction_table(data_of(split), "test", np.array([[0.2, 0.9], [0.5, 0.4], [0.1, 0.0]]))
+    assert "label" not in table
+    assert table["label_a"].tolist() == [1, 0, 1]
+    assert np.isnan(table["label_b"][1])
+    assert table["predicted"].tolist() == ["b", "a", "a"]
+
+
+def test_the_mean_of_the_channels_is_that_of_the_images():
+    for split in (Squares(), Squares(dtype=np.float32)):
+        mean = channel_mean(split, seed=0)
+        assert mean == pytest.approx(Squares()._images.mean((0, 1, 2)) / 255, abs=1e-6)
+    assert np.array_equal(channel_mean(Squares(6), 3, at_most=2), channel_mean(Squares(6), 3, 2))
