@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from xaibench.errors import UserError
-from xaibench.progress import LineProgress, LiveProgress
+from xaibench.progress import LineProgress, LiveProgress, Progress
 
 app = typer.Typer(
     help="Benchmark explanations of medical image classifiers.",
@@ -47,8 +47,7 @@ def run(
     checked = load(config, said)
     from xaibench.run import run as run_config
 
-    live = sys.stderr.isatty()
-    with LiveProgress(Console(stderr=True)) if live else nullcontext(LineProgress()) as progress:
+    with _progress() as progress:
         folder = run_config(checked, out, progress)
     print((folder / "leaderboard.md").read_text(encoding="utf-8"))
     print(f"Results: {folder}")
@@ -110,6 +109,23 @@ def leaderboard(
     from xaibench.leaderboard import make
 
     print(make(*folders, out=out))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="folder of a finished run")],
+) -> None:
+    """Make leaderboard, figures and report.html of a run's tables anew."""
+    from xaibench.run import present
+
+    with _progress() as progress:
+        present(folder, progress)
+    print(f"Report: {folder / 'report.html'}")
+
+
+def _progress() -> AbstractContextManager[Progress]:
+    live = sys.stderr.isatty()
+    return LiveProgress(Console(stderr=True)) if live else nullcontext(LineProgress())
 
 
 def main() -> None:

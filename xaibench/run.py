@@ -23,6 +23,7 @@ from xaibench.models.base import Classifier
 from xaibench.predictions import prediction_table, with_selection
 from xaibench.progress import Progress
 from xaibench.provenance import code_version
+from xaibench.report.page import write_page
 from xaibench.results import Cell, RunFolder
 from xaibench.scoring import score_cell, score_predictions
 from xaibench.selection import select, with_targets
@@ -63,12 +64,17 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
         }
         explain_and_score(config, data, model, twin, items, folder, about, progress)
         record(config, data, predictions, items, folder, about)
-    progress.say("Drawing tables and figures")
-    leaderboard.make(folder.path)
-    draw_all(folder.path, progress)
+    present(folder.path, progress)
     folder.write_manifest(manifest | {"status": "finished"})
     folder.drop_cells()
     return folder.path
+
+
+def present(folder: Path, progress: Progress) -> None:
+    """Make what people read of a run's tables: leaderboard, figures, report."""
+    leaderboard.make(folder)
+    draw_all(folder, progress)
+    write_page(folder)
 
 
 def trained_model(

@@ -108,7 +108,10 @@ def _quickshift(batch: Batch) -> Int[Tensor, "batch height width"]:
     return torch.stack(labels).to(batch.images.device)
 
 
-def _segment_mean_images(images: Tensor, segments: Tensor) -> Float[Tensor, "batch channel height width"]:
+def _segment_mean_images(
+    images: Float[Tensor, "batch channel height width"],
+    segments: Int[Tensor, "batch height width"],
+) -> Float[Tensor, "batch channel height width"]:
     planes = [
         segment_means(channel, segments).nan_to_num().gather(1, segments.flatten(1))
         for channel in images.unbind(1)
