@@ -88,6 +88,14 @@ def test_a_perfect_predictor_has_the_smallest_p_value():
     assert result["shuffled_labels.p_value"] == 1 / 201
 
 
+def test_a_permutation_that_equals_the_true_auroc_counts():
+    """Of the 6 ways to place 2 positives among 4 one is perfect: p is 1/6, within 4 errors."""
+    labels = np.array([0, 0, 1, 1])
+    result = score(labels, np.eye(2)[labels], "binary", permutations=1000)
+    error = np.sqrt(1 / 6 * 5 / 6 / 1000)
+    assert abs(result["shuffled_labels.p_value"] - 1 / 6) < 4 * error
+
+
 def test_p_values_of_chance_predictions_are_uniform():
     """Under the null P(p <= 0.2) is 0.2; within 4 standard errors over 200 data sets."""
     rng = np.random.default_rng(0)
