@@ -66,6 +66,7 @@ def xaibench(monkeypatch, capsys):
         (("check", "explainer:grdacam"), "unknown explainer 'grdacam'; allowed: "),
         (("check", "dataset:pcam"), "a dataset cannot be checked yet"),
         (("leaderboard", "no/such/folder"), "no/such/folder"),
+        (("report", "no/such/folder"), "no/such/folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(xaibench, words, said):
@@ -89,7 +90,7 @@ def test_a_mistake_is_told_by_the_installed_command():
 @pytest.mark.parametrize("words", [(), ("--help",)])
 def test_without_a_command_help_is_shown(xaibench, words):
     _, out, err = xaibench(*words)
-    for command in ("run", "list", "check", "leaderboard"):
+    for command in ("run", "list", "check", "leaderboard", "report"):
         assert f" {command} " in out + err
 
 

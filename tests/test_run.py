@@ -24,11 +24,12 @@ from xaibench.config import load
 from xaibench.datasets.pcam_synthetic import write_dataset
 from xaibench.errors import UserError
 from xaibench.figures import base, draw
-from xaibench.progress import LineProgress, SilentProgress
+from xaibench.progress import LineProgress, Progress, SilentProgress
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny.yaml"
 SIZES = {"train": 24, "valid": 12, "test": 12}
 CELLS = "cells/[!.]*/*"
+QUIET = SilentProgress()
 TABLES = ("scores.parquet", "curves.parquet", "predictions.parquet")
 # A read-only index goes into torch.from_numpy.
 pytestmark = pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
@@ -47,6 +48,7 @@ from xaibench.registry import register
 class SmallNet(Model):
     """Two convolutions."""
 
+    architecture: str = "two_layers"
     pooled: bool = True
 
     def build(self, *, task, classes, channels, size):
@@ -92,7 +94,7 @@ class Lab:
 
     def settings(self, *more: str, seed: int = 42) -> list[str]:
         root = self.folder / f"data_{seed}"
-        write_dataset(root, SIZES, seed, None, SilentProgress(), workers=1)
+        write_dataset(root, SIZES, seed, None, QUIET, workers=1)
         counts = ", ".join(f"{name}: {size}" for name, size in SIZES.items())
         return [
             f"seed={seed}",
@@ -107,9 +109,11 @@ class Lab:
             *more,
         ]
 
-    def run(self, out: str, *more: str, seed: int = 42) -> Path:
+    def run(self, out: str, *more: str, seed: int = 42, progress: Progress = QUIET) -> Path:
         config = load(TINY, self.settings(*more, seed=seed))
-        return module.run(config, self.folder / out, SilentProgress())
+        with pytest.MonkeyPatch.context() as patch:  # the sources may be edited meanwhile
+            patch.setattr(module, "code_version", lambda: "same")
+            return module.run(config, self.folder / out, progress)
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +143,9 @@ def whole(lab, said) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Leave the figures out."""
-    monkeypatch.setattr(module, "draw_all", lambda *_: None)
+    """Leave figures and report out."""
+    for slow in ("draw_all", "write_page"):
+        monkeypatch.setattr(module, slow, lambda *_: None)
 
 
 @pytest.fixture
@@ -181,6 +186,7 @@ def test_a_run_makes_every_file(whole, said):
     figures = {f"figures/{name}.{ending}" for name in said for ending in ("png", "pdf")}
     assert files == figures | {
         *("config.yaml", "manifest.json", "training_log.csv", "maps.h5", "timings.parquet"),
+        "report.html",
         *TABLES,
         *(f"leaderboard.{ending}" for ending in ("csv", "md", "tex")),
     }
@@ -221,6 +227,7 @@ def test_generated_data_are_called_so_everywhere(whole, said):
     assert set(pd.read_parquet(whole / "scores.parquet")["dataset"]) == {name}
     assert set(pd.read_csv(whole / "leaderboard.csv")["dataset"]) == {name}
     assert name in (whole / "leaderboard.md").read_text()
+    assert name in (whole / "report.html").read_text()
     assert name in (whole / "leaderboard.tex").read_text().replace("\\_", "_")
     assert {figure for figure, texts in said.items() if name not in " ".join(texts)} == set()
 
@@ -241,8 +248,7 @@ def test_the_written_config_gives_the_same_run(whole, lab):
 def test_a_finished_run_is_not_done_again(whole, lab, scored, monkeypatch, capsys):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
     monkeypatch.setattr(module, "trained_model", None)  # would raise if it were called
-    config = load(TINY, lab.settings())
-    assert module.run(config, lab.folder / "whole", LineProgress()) == whole
+    assert lab.run("whole", progress=LineProgress()) == whole
     assert "is finished already; delete it to run it anew" in capsys.readouterr().err
     assert scored == []
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
@@ -275,7 +281,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 def test_a_killed_run_goes_on_where_it_stopped(lab, quick, scored):
     many = ("images.count=12", "images_per_block=1")
     settings = [word for each in lab.settings(*many) for word in ("--set", each)]
-    code = "from xaibench.cli import main; main()"
+    code = "from xaibench import cli, run; run.code_version = lambda: 'same'; cli.main()"
     command = [sys.executable, "-c", code, "run", str(TINY), *settings]
     out = lab.folder / "killed"
     with subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.DEVNULL) as process:
@@ -316,8 +322,7 @@ def test_changed_data_are_not_mixed_with_what_was_done(lab, quick, stopped_after
 
 
 def test_fewer_images_than_asked_for_are_said_to_be_so(lab, quick, capsys):
-    config = load(TINY, lab.settings("images.count=99", "explainers={random: }"))
-    module.run(config, lab.folder / "few", LineProgress())
+    lab.run("few", "images.count=99", "explainers={random: }", progress=LineProgress())
     assert "images: only 12 of the 99 asked for are there" in capsys.readouterr().err
 
 
