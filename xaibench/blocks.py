@@ -36,7 +36,7 @@ def make_block(
     """
     records = data.splits[split]
     at = items.index.to_numpy()
-    targets = items["target"].map(data.classes.index).to_numpy()
+    targets = items["target"].map(data.classes.index).to_numpy(copy=True)
     pixels = torch.from_numpy(np.ascontiguousarray(records.images(at))).to(device)
     images = pixels.permute(0, 3, 1, 2).float()
     if pixels.dtype == torch.uint8:
