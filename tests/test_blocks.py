@@ -12,9 +12,6 @@ from xaibench.config import SegmentOptions
 from xaibench.datasets.base import Data, Split, channel_mean
 from xaibench.predictions import prediction_table
 
-# A read-only index goes into torch.from_numpy.
-pytestmark = pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-
 ABOUT = {"run": "r", "dataset": "squares", "split": "test", "model": "m"}
 
 

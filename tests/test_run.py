@@ -31,8 +31,6 @@ SIZES = {"train": 24, "valid": 12, "test": 12}
 CELLS = "cells/[!.]*/*"
 QUIET = SilentProgress()
 TABLES = ("scores.parquet", "curves.parquet", "predictions.parquet")
-# A read-only index goes into torch.from_numpy.
-pytestmark = pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 
 NET = '''
 from dataclasses import dataclass
