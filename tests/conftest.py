@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+# The tests' models are so small that a second thread costs more than it gives, and on a busy
+# machine threads wait for each other.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def block_of(split: Split, rows: slice = slice(None), seed: int = 0):
         data_of(split),
         "test",
         about=ABOUT,
-        dataset_mean=np.full(3, 0.5, np.float32),
+        dataset_mean=np.full(split.images(np.array([0])).shape[-1], 0.5, np.float32),
         segments=SegmentOptions(n_segments=6),
         seed=seed,
         device=torch.device("cpu"),

@@ -206,13 +206,33 @@ METRIC_FAULTS = {
     ),
     "in place": (
         lambda s, model, b, m: Scores({"broken": means(model, b, m.mul_(0.9))}),
-        "maps or images were changed",
+        "the maps were changed",
     ),
     "unseeded": (
         lambda s, model, b, m: Scores({"broken": torch.rand(len(b))}),
         "one by one differ by",
     ),
+    "images in place": (
+        lambda s, model, b, m: Scores(
+            {"broken": means(model, b, m) + 0 * b.images.clamp_(0.2).sum()}
+        ),
+        "the images were changed",
+    ),
+    "weights": (
+        lambda s, model, b, m: Scores({"broken": means(spoilt(model), b, m)}),
+        "weights or buffers were changed",
+    ),
+    "mode": (
+        lambda s, model, b, m: Scores({"broken": means(model.train(), b, m)}),
+        "training mode or requires_grad was changed",
+    ),
 }
+
+
+def spoilt(model):
+    with torch.no_grad():
+        model.net.fc.bias.zero_()
+    return model
 
 
 @pytest.mark.parametrize("fault", METRIC_FAULTS)

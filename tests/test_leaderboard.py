@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from xaibench.errors import UserError
-from xaibench.tables import model_line, tex
 from xaibench.leaderboard import make, merge, of_model_alone, resampled_means, summarise, write
+from xaibench.tables import model_line, tex
 
 SHIFT = {"random": 0.0, "center_prior": 0.01, "grad_cam": 0.4, "lime": 0.2}
 DIRECTION = {"deletion": False, "insertion": True, "iou_top@centre_weak": True}

@@ -234,7 +234,6 @@ def test_oblong_images():
         images=batch.images[..., :20],
         masks={name: mask[..., :20] for name, mask in batch.masks.items()},
         segments=batch.segments[..., :20],
-        shared={},
     )
     boxes = BoxMasks(torch.tensor([[0, 9, 3, 20]]), (32, 20), torch.ones(5, dtype=torch.int64))
     scores = masked_scores(model, batch.images, fill_images(batch, 0.5), batch.targets, boxes)

@@ -143,7 +143,7 @@ def whole(lab, said) -> Path:
 def quick(monkeypatch):
     """Leave figures and report out."""
     for slow in ("draw_all", "write_page"):
-        monkeypatch.setattr(module, slow, lambda *_: None)
+        monkeypatch.setattr(f"xaibench.present.{slow}", lambda *_: None)
 
 
 @pytest.fixture

@@ -231,3 +231,18 @@ def test_the_model_is_given_back_as_it_was(model, block):
     score(Brightness(), model, block, peak=Hooked())
     assert not any(module.training for module in model.modules())
     assert not model.net._forward_hooks
+
+
+def test_where_every_image_fails_every_row_is_kept(model, block):
+    @dataclass(frozen=True)
+    class Never(Explainer):
+        name: ClassVar[str] = "never"
+
+        def attribute(self, model, batch):
+            raise RuntimeError("no luck")
+
+    result = score(Never(), model, block)
+    assert len(result.scores) == 2 * IMAGES
+    assert {row["status"] for row in result.scores} == {"failed"}
+    assert result.curves == []
+    assert np.isnan(result.maps).all()

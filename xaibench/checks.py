@@ -119,16 +119,16 @@ def check_explainer(explainer: Explainer) -> Iterator[CheckResult]:
     """Check an explainer on small models: three kinds of head, one and three channels."""
     yield _check("is a frozen dataclass with a docstring", _well_made, explainer)
     for head, channels in (("softmax", 3), ("single_logit", 1), ("multilabel", 3)):
-        model, batch = toy_model(head, channels), toy_batch(channels)
-        on = f" ({head}, {channels} channels)"
-        yield _check(f"gives finite maps of the images' size{on}", _finite, explainer, model, batch)
-        yield _check(f"gives the same twice{on}", _repeatable, explainer, model, batch)
-        maps = partial(_maps, explainer, model)
-        yield _check(f"whole batch = one by one = permuted{on}", _invariant, maps, batch)
-        yield _check(f"returns model and images as found{on}", _as_found, explainer, model, batch)
+        stage = Stage(head, channels)
+        yield _check(f"gives finite maps of the images' size{stage}", _finite, explainer, stage)
+        yield _check(f"gives the same twice{stage}", _repeatable, explainer, stage)
+        maps = partial(_maps, explainer, stage.model())
+        name = f"whole batch = one by one = permuted{stage}"
+        yield _check(name, _invariant, maps, stage.batch())
+        act = lambda model, batch, _, explainer=explainer: explainer(model, batch)
+        yield _check(f"returns model and images as found{stage}", _as_found, act, stage)
         if not explainer.control:
-            other = toy_model(head, channels, seed=1)
-            yield _check(f"depends on the model{on}", _sensitive, explainer, model, other, batch)
+            yield _check(f"depends on the model{stage}", _sensitive, explainer, stage)
 
 
 def check_metric(metric: Metric) -> Iterator[CheckResult]:
@@ -141,16 +141,36 @@ def check_metric(metric: Metric) -> Iterator[CheckResult]:
         yield _check("gives one number an image, in range", _compares, metric)
         return
     for head, channels in (("softmax", 3), ("single_logit", 1)):
-        model, batch = toy_model(head, channels), toy_batch(channels)
-        maps = torch.rand(len(batch), _SIDE, _SIDE, generator=torch.Generator().manual_seed(1))
-        on = f" ({head}, {channels} channels)"
-        arguments = (metric, model, batch, maps)
-        yield _check(f"gives one number an image, in range{on}", _in_range, *arguments)
-        values = partial(_values, *arguments)
-        yield _check(f"whole batch = one by one = permuted{on}", _invariant, values, batch)
-        constant = (metric, model, batch, torch.zeros_like(maps))
-        yield _check(f"takes a constant map{on}", _in_range, *constant)
-        yield _check(f"leaves maps and images as found{on}", _maps_as_found, *arguments)
+        stage = Stage(head, channels)
+        name = f"gives one number an image, in range{stage}"
+        yield _check(name, _in_range, metric, stage, stage.maps())
+        values = partial(_values, metric, stage)
+        name = f"whole batch = one by one = permuted{stage}"
+        yield _check(name, _invariant, values, stage.batch())
+        constant = torch.zeros_like(stage.maps())
+        yield _check(f"takes a constant map{stage}", _in_range, metric, stage, constant)
+        act = metric.score
+        yield _check(f"returns model, images and maps as found{stage}", _as_found, act, stage)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a plugin is tried on; made anew for each check, so that none spoils the next."""
+
+    head: Head
+    channels: int
+
+    def model(self, seed: int = 0) -> Classifier:
+        return toy_model(self.head, self.channels, seed)
+
+    def batch(self) -> Batch:
+        return toy_batch(self.channels)
+
+    def maps(self) -> Tensor:
+        return torch.rand(_IMAGES, _SIDE, _SIDE, generator=torch.Generator().manual_seed(1))
+
+    def __str__(self) -> str:
+        return f" ({self.head}, {self.channels} channels)"
 
 
 def _check(name: str, check: Callable[..., str | None], *arguments: object) -> CheckResult:
@@ -164,12 +184,11 @@ def _maps(explainer: Explainer, model: Classifier, batch: Batch) -> Tensor:
     return explainer(model, batch).maps
 
 
-def _values(
-    metric: MapMetric, model: Classifier, whole: Batch, maps: Tensor, part: Batch
-) -> Tensor:
-    """Return the values of a part of the batch, a column a name."""
+def _values(metric: MapMetric, stage: Stage, part: Batch) -> Tensor:
+    """Return the values of a part of the stage's batch, a column a name."""
+    whole = stage.batch()
     rows = [whole.ids.index(i) for i in part.ids]
-    values = metric.score(model, part, maps[rows]).values
+    values = metric.score(stage.model(), part, stage.maps()[rows]).values
     return torch.stack([values[name].double() for name in sorted(values)], dim=1)
 
 
@@ -182,14 +201,16 @@ def _well_made(plugin: object) -> str | None:
     return None
 
 
-def _finite(explainer: Explainer, model: Classifier, batch: Batch) -> str | None:
+def _finite(explainer: Explainer, stage: Stage) -> str | None:
+    model = stage.model()
     explainer.check(model)
-    statuses = explainer(model, batch).statuses
+    statuses = explainer(model, stage.batch()).statuses
     return "maps have values that are not finite" if "nan" in statuses else None
 
 
-def _repeatable(explainer: Explainer, model: Classifier, batch: Batch) -> str | None:
-    first, second = explainer(model, batch).maps, explainer(model, batch).maps
+def _repeatable(explainer: Explainer, stage: Stage) -> str | None:
+    first = explainer(stage.model(), stage.batch()).maps
+    second = explainer(stage.model(), stage.batch()).maps
     return None if torch.equal(first, second) else f"differ by {_gap(first, second):.2g}; use seeds"
 
 
@@ -211,26 +232,30 @@ def _gap(one: Tensor, other: Tensor) -> float:
     return float((one - other).nan_to_num().abs().max() / scale)
 
 
-def _as_found(explainer: Explainer, model: Classifier, batch: Batch) -> str | None:
-    state = {k: v.clone() for k, v in model.state_dict().items()}
-    images, modes = batch.images.clone(), [m.training for m in model.modules()]
-    wanted = [p.requires_grad for p in model.parameters()]
-    explainer(model, batch)
-    if not torch.equal(images, batch.images) or batch.images.requires_grad:
+def _as_found(act: Callable[[Classifier, Batch, Tensor], object], stage: Stage) -> str | None:
+    """Say what an act changed of a fresh model, batch or maps."""
+    model, batch, maps = stage.model(), stage.batch(), stage.maps()
+    act(model, batch, maps)
+    fresh = stage.model()
+    if not torch.equal(batch.images, stage.batch().images) or batch.images.requires_grad:
         return "the images were changed"
+    if not torch.equal(maps, stage.maps()):
+        return "the maps were changed"
+    state = fresh.state_dict()
     if any(not torch.equal(v, state[k]) for k, v in model.state_dict().items()):
         return "weights or buffers were changed"
     if any(m._forward_hooks or m._forward_pre_hooks for m in model.modules()):
         return "hooks were left on the model"
-    same = modes == [m.training for m in model.modules()]
-    same = same and wanted == [p.requires_grad for p in model.parameters()]
-    return None if same else "training mode or requires_grad was changed"
+    modes = [[m.training for m in one.modules()] for one in (model, fresh)]
+    wants = [[p.requires_grad for p in one.parameters()] for one in (model, fresh)]
+    if modes[0] != modes[1] or wants[0] != wants[1]:
+        return "training mode or requires_grad was changed"
+    return None
 
 
-def _sensitive(
-    explainer: Explainer, model: Classifier, other: Classifier, batch: Batch
-) -> str | None:
-    one, two = explainer(model, batch).maps, explainer(other, batch).maps
+def _sensitive(explainer: Explainer, stage: Stage) -> str | None:
+    one = explainer(stage.model(), stage.batch()).maps
+    two = explainer(stage.model(seed=1), stage.batch()).maps
     same = torch.allclose(one, two, rtol=1e-4, atol=1e-7)
     return "another model's weights change no map" if same else None
 
@@ -240,8 +265,9 @@ def _declares(metric: Metric) -> str | None:
     return f"lacks {' and '.join(missing)}" if missing else None
 
 
-def _in_range(metric: MapMetric, model: Classifier, batch: Batch, maps: Tensor) -> str | None:
-    return _keeps_promises(metric, metric.score(model, batch, maps), batch)
+def _in_range(metric: MapMetric, stage: Stage, maps: Tensor) -> str | None:
+    batch = stage.batch()
+    return _keeps_promises(metric, metric.score(stage.model(), batch, maps), batch)
 
 
 def _compares(metric: TwinMetric) -> str | None:
@@ -255,7 +281,7 @@ def _keeps_promises(metric: Metric, scores: Scores, batch: Batch) -> str | None:
     promised = metric.value_names(tuple(batch.masks))
     if sorted(scores.values) != sorted(promised):
         return f"gives {sorted(scores.values)}, promised {sorted(promised)}"
-    low, high = metric.range
+    low, high = metric.bounds
     for name, values in scores.values.items():
         if values.shape != (len(batch),):
             return f"{name} has shape {tuple(values.shape)}, must be ({len(batch)},)"
@@ -265,10 +291,3 @@ def _keeps_promises(metric: Metric, scores: Scores, batch: Batch) -> str | None:
         if len(outside):
             return f"{name} gives {outside[0]:.4g}, outside [{low}, {high}]"
     return None
-
-
-def _maps_as_found(metric: MapMetric, model: Classifier, batch: Batch, maps: Tensor) -> str | None:
-    before, images = maps.clone(), batch.images.clone()
-    metric.score(model, batch, maps)
-    same = torch.equal(before, maps) and torch.equal(images, batch.images)
-    return None if same else "maps or images were changed"

@@ -11,14 +11,32 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+import typer.core
 from rich.console import Console
 from rich.table import Table
 
-from xaibench.errors import UserError
+from xaibench.errors import PluginError, UserError
 from xaibench.progress import LineProgress, LiveProgress, Progress
 
+
+class _Interruptible(typer.core.TyperGroup):
+    """Says what a stopped run leaves, before typer turns the interruption into an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print(
+                "xaibench: stopped; what is done is kept, and the same command goes on from there",
+                file=sys.stderr,
+            )
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Interruptible,
     help="Benchmark explanations of medical image classifiers.",
     no_args_is_help=True,
     add_completion=False,
@@ -116,7 +134,7 @@ def report(
     folder: Annotated[Path, typer.Argument(help="folder of a finished run")],
 ) -> None:
     """Make leaderboard, figures and report.html of a run's tables anew."""
-    from xaibench.run import present
+    from xaibench.present import present
 
     with _progress() as progress:
         present(folder, progress)
@@ -135,9 +153,6 @@ def main() -> None:
     except UserError as error:
         print(f"xaibench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(
-            "xaibench: stopped; what is done is kept, and the same command goes on from there",
-            file=sys.stderr,
-        )
-        sys.exit(130)
+    except PluginError as error:
+        print(f"xaibench: a plugin breaks its contract: {error}", file=sys.stderr)
+        sys.exit(1)

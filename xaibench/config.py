@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,6 +25,7 @@ from pydantic import (
     PositiveInt,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 
 from xaibench.document import Document
@@ -49,6 +52,12 @@ class ConfidenceBand(BaseModel):
     high: float = Field(ge=0, le=1.01, description="exclusive; 1.01 takes 1.0 in")
     count: PositiveInt
 
+    @model_validator(mode="after")
+    def _in_order(self) -> ConfidenceBand:
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low} must be below high {self.high}")
+        return self
+
 
 class ImageOptions(BaseModel):
     """Which images are explained; draws are seeded."""
@@ -60,6 +69,12 @@ class ImageOptions(BaseModel):
     correct: bool = Field(False, description="only images that the model gets right")
     classes: tuple[str, ...] = Field((), description="only images with these labels; () for all")
     confidence: tuple[ConfidenceBand, ...] = Field((), description="so many from each band")
+
+    @model_validator(mode="after")
+    def _one_count(self) -> ImageOptions:
+        if self.confidence and self.count != "all":
+            raise ValueError("`confidence` bands have counts of their own; leave out `count`")
+        return self
 
 
 class SegmentOptions(BaseModel):
@@ -157,7 +172,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """
     document = Document.read(path, overrides)
     plain = _checked(_Plain, document.data, document, ())
-    registry = Registry([Path(p) for p in plain.plugins])
+    try:
+        registry = Registry([Path(p) for p in plain.plugins])
+    except UserError as error:
+        raise document.error(("plugins",), str(error)) from None
     # All names first: they are known without importing a plugin, and with it torch.
     named = [("dataset", ("dataset",)), ("model", ("model",))]
     named += [("explainer", ("explainers", label)) for label in plain.explainers]
@@ -247,8 +265,15 @@ def _translated(error: ValidationError, cls: type, document: Document, place: tu
 
 
 def _wanted(message: str) -> str:
-    for start in ("Value error, ", "Input should ", "String should "):
-        message = message.removeprefix(start)
+    message = re.sub(r"^(Value error, |\w+ should )", "", message)
+    # pydantic's words are JSON's; the user wrote YAML.
+    words = {
+        "a valid array": "a list",
+        "an object": "keys with values",
+        "a valid dictionary": "keys",
+    }
+    for word, plain in words.items():
+        message = message.replace(word, plain)
     return message
 
 
@@ -273,21 +298,22 @@ def _known_part(place: tuple, document: Document) -> tuple:
 
 
 def _owner(cls: type, loc: Sequence[str | int]) -> type:
-    """Return the options class that holds the key at ``loc``."""
+    """Return the options class that holds the keys at ``loc``."""
     for key in loc:
-        annotation = getattr(cls, "model_fields", {}).get(key)
-        inner = annotation.annotation if annotation else None
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            cls = inner
-        elif isinstance(key, str) and inner is not None:
-            arguments = [a for a in getattr(inner, "__args__", ()) if isinstance(a, type)]
-            cls = next((a for a in arguments if issubclass(a, BaseModel)), cls)
+        hints = typing.get_type_hints(cls)
+        inside = [hints.get(key), *typing.get_args(hints.get(key))]
+        cls = next((t for t in inside if isinstance(t, type) and _has_keys(t)), cls)
     return cls
+
+
+def _has_keys(cls: type) -> bool:
+    return dataclasses.is_dataclass(cls) or issubclass(cls, BaseModel)
 
 
 def _keys(cls: type) -> list[str]:
     if dataclasses.is_dataclass(cls):
-        return [*(f.name for f in dataclasses.fields(cls)), "use"]
+        # A plugin's section also says which plugin it is for.
+        return [f.name for f in dataclasses.fields(cls)] + ["use"] * hasattr(cls, "kind")
     return list(cls.model_fields)
 
 

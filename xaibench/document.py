@@ -32,10 +32,13 @@ class Document:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 1}" if mark else ""
-            problem = getattr(error, "problem", None) or error
+            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
             raise UserError(f"{path}{line}: no valid YAML: {problem}") from None
         origins: dict[Place, str] = {(): str(path)}
-        data = _plain(node, (), str(path), origins) if node else {}
+        try:
+            data = _plain(node, (), str(path), origins) if node else {}
+        except RecursionError:
+            raise UserError(f"{path}: an alias (*) stands inside its own anchor (&)") from None
         if not isinstance(data, dict):
             raise UserError(f"{path}: must be a mapping of keys to values")
         for override in overrides:
@@ -66,7 +69,7 @@ def _plain(node: yaml.Node, place: Place, path: str, origins: dict[Place, str]) 
         mapping = {}
         for key_node, value_node in node.value:
             line = f"{path}:{key_node.start_mark.line + 1}"
-            key = yaml.SafeLoader("").construct_object(key_node)
+            key = _scalar(key_node, line)
             if not isinstance(key, str):
                 raise UserError(f"{line}: the key {key!r} must be text")
             if key in mapping:
@@ -78,10 +81,18 @@ def _plain(node: yaml.Node, place: Place, path: str, origins: dict[Place, str]) 
         for i, item in enumerate(node.value):
             origins[(*place, i)] = f"{path}:{item.start_mark.line + 1}"
         return [_plain(item, (*place, i), path, origins) for i, item in enumerate(node.value)]
+    return _scalar(node, f"{path}:{node.start_mark.line + 1}")
+
+
+def _scalar(node: yaml.Node, line: str) -> str | int | float | bool | None:
     try:
-        return yaml.SafeLoader("").construct_object(node)
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}:{node.start_mark.line + 1}: {error}") from None
+        value = yaml.SafeLoader("").construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        problem = getattr(error, "problem", None) or error
+        raise UserError(f"{line}: no valid YAML: {problem}") from None
+    if value is not None and not isinstance(value, str | int | float | bool):
+        raise UserError(f"{line}: {value!r} is no text, number, true, false or null; quote it")
+    return value
 
 
 def _override(data: dict[str, Any], override: str, origins: dict[Place, str]) -> None:

@@ -20,6 +20,7 @@ from pydantic import AfterValidator
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.randomness import descending_order
 from xaibench.types import Batch, Space
@@ -35,6 +36,8 @@ def _check_fill(fill: str | float) -> str | float:
             raise ValueError(f"unknown fill {fill!r}; allowed: {_FILLS}")
         if blur and blur[1] and int(blur[1]) % 2 == 0:
             raise ValueError(f"the kernel of {fill!r} must be odd")
+        if blur and blur[2] and float(blur[2]) == 0:
+            raise ValueError(f"the sigma of {fill!r} must be above 0")
     elif not 0 <= fill <= 1:
         raise ValueError(f"a fill of {fill} is outside [0, 1], the range of images")
     return fill
@@ -56,6 +59,11 @@ def fill_images(batch: Batch, fill: Fill) -> Float[Tensor, "batch channel height
         return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     if isinstance(fill, str) and (blur := _BLUR.fullmatch(fill)):
         kernel, sigma = int(blur[1] or 11), float(blur[2] or 5)
+        if kernel // 2 >= min(images.shape[2:]):
+            raise UserError(
+                f"fill {fill!r}: a kernel of {kernel} pixels is too wide for images of "
+                f"{images.shape[2]} x {images.shape[3]}; at most twice the shorter side less one"
+            )
         return gaussian_blur(images, [kernel, kernel], [sigma, sigma])
     return torch.full_like(images, 0.0 if fill == "black" else float(fill))
 
@@ -233,7 +241,8 @@ def _shared(
     model: Classifier, batch: Batch, images: Tensor, what: str, space: Space
 ) -> Float[Tensor, " batch"]:
     key = f"{what},space={space}"
-    if key not in batch.shared:
+    known = batch.shared.setdefault(model, {})
+    if key not in known:
         nothing = RankMasks(
             torch.zeros_like(batch.segments),
             torch.zeros_like(batch.targets)[:, None],
@@ -241,8 +250,8 @@ def _shared(
         )
         with _uncounted(model):
             scores = masked_scores(model, images, images, batch.targets, nothing, space)
-        batch.shared[key] = scores[:, 0]
-    return batch.shared[key]
+        known[key] = scores[:, 0]
+    return known[key]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import inspect
 import os
 import platform
 import subprocess
@@ -25,6 +26,11 @@ def code_version(files: Iterable[Path] | None = None) -> str:
     for path in sorted(_PACKAGE.rglob("*.py") if files is None else files):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def plugin_version(*plugins: object) -> str:
+    """Return a hash of the source files of plugins, wherever they come from."""
+    return code_version({Path(inspect.getfile(type(plugin))) for plugin in plugins})
 
 
 def environment(device: torch.device) -> dict[str, object]:

@@ -9,24 +9,22 @@ import numpy as np
 import pandas as pd
 import torch
 
-from xaibench import leaderboard
 from xaibench.atomic import replacing
 from xaibench.blocks import make_block
 from xaibench.config import RunConfig, dump, plugin_parameters
 from xaibench.datasets.base import Data, channel_mean
 from xaibench.device import choose_device, reproducible
-from xaibench.errors import UserError, did_you_mean
-from xaibench.figures.draw import draw_all
+from xaibench.errors import UserError
 from xaibench.manifest import describe
 from xaibench.metrics.base import MapMetric, PredictionMetric, TwinMetric
 from xaibench.models.base import Classifier
 from xaibench.predictions import prediction_table, with_selection
+from xaibench.present import present
 from xaibench.progress import Progress
-from xaibench.provenance import code_version
-from xaibench.report.page import write_page
+from xaibench.provenance import code_version, plugin_version
 from xaibench.results import Cell, RunFolder
 from xaibench.scoring import score_cell, score_predictions
-from xaibench.selection import select, with_targets
+from xaibench.selection import check_images, select, with_targets
 from xaibench.training.evaluate import predict_logits
 from xaibench.training.loop import Trained, fit
 from xaibench.training.options import TrainingOptions
@@ -39,7 +37,14 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
     give the same folder, which is gone on with.
     """
     device = choose_device(config.device)
-    identity = {"config": config.resolved(), "code": code_version(), "device": device.type}
+    if all(isinstance(m, PredictionMetric) for m in config.metrics.values()):
+        raise UserError("metrics: name one that scores maps, such as deletion")
+    plugins = [config.dataset, config.model, *config.explainers.values(), *config.metrics.values()]
+    identity = {
+        "config": config.resolved(),
+        "code": [code_version(), plugin_version(*plugins)],
+        "device": device.type,
+    }
     folder = RunFolder(out / config.name, identity)
     if folder.finished:
         progress.say(f"{folder.path} is finished already; delete it to run it anew")
@@ -50,6 +55,7 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
     with reproducible(config.seed):
         cache = out / "cache"
         data = config.dataset.open(seed=config.seed, cache=cache, progress=progress)
+        check_images(config.images, config.target, data)
         model, trained = trained_model(config, config.training, data, device, cache, progress)
         twin = twin_model(config, data, device, cache, progress)
         predictions, items = predict_and_select(config, data, model, progress)
@@ -68,13 +74,6 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
     folder.write_manifest(manifest | {"status": "finished"})
     folder.drop_cells()
     return folder.path
-
-
-def present(folder: Path, progress: Progress) -> None:
-    """Make what people read of a run's tables: leaderboard, figures, report."""
-    leaderboard.make(folder)
-    draw_all(folder, progress)
-    write_page(folder)
 
 
 def trained_model(
@@ -102,6 +101,7 @@ def trained_model(
         "dataset": plugin_parameters(config.dataset),
         "model": plugin_parameters(config.model) | {"weights": model.weights},
         "device": device.type,
+        "code": plugin_version(config.dataset, config.model),
     }
     options = {"recipe": recipe, "seed": config.seed, "cache": cache, "progress": progress}
     trained = fit(model, data, training, **options)
@@ -125,8 +125,6 @@ def predict_and_select(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return predictions for the whole split, and the images and targets to explain."""
     split = config.images.split
-    if split not in data.splits:
-        raise UserError(f"images.split: no split {split!r}{did_you_mean(split, data.splits)}")
     logits = predict_logits(model, data.splits[split], progress=progress, title="Predicting")
     probabilities = model.probabilities(logits).numpy()
     predictions = prediction_table(data, split, probabilities)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -86,8 +86,7 @@ def score_cell(
         if not at:
             result = Scores({})
         elif isinstance(metric, TwinMetric):
-            # Scores that the engine shares belong to one model: the twin gets a batch of its own.
-            its_maps, _ = explain(explainer, twin, replace(scored, shared={}))
+            its_maps, _ = explain(explainer, twin, scored)
             result = metric.compare(maps, its_maps.maps)
         else:
             result = _score(metric, model, scored, maps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from xaibench.config import ConfidenceBand, ImageOptions
+from xaibench.datasets.base import Data
 from xaibench.errors import UserError, did_you_mean
 from xaibench.randomness import image_seed
 
@@ -32,6 +33,20 @@ def with_targets(predictions: pd.DataFrame, target: str, classes: tuple[str, ...
         ).sort_index(kind="stable")
     p_target = [row[f"p_{row['target']}"] for row in items.to_dict("records")]
     return items.assign(p_target=p_target)
+
+
+def check_images(options: ImageOptions, target: str, data: Data) -> None:
+    """Raise UserError for a split, target or class that the data set has not."""
+    if options.split not in data.splits:
+        hint = did_you_mean(options.split, data.splits)
+        raise UserError(f"images.split: {data.name} has no split {options.split!r}{hint}")
+    if target not in _targets(data.classes):
+        hint = did_you_mean(target, _targets(data.classes))
+        raise UserError(f"target: {target!r} is no target of {data.name}{hint}")
+    for name in options.classes:
+        if name not in data.classes:
+            hint = did_you_mean(name, data.classes)
+            raise UserError(f"images.classes: {data.name} has no class {name!r}{hint}")
 
 
 def _targets(classes: tuple[str, ...]) -> list[str]:

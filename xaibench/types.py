@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -30,8 +31,8 @@ class Batch:
         seeds: one an image, from the run's seed and the image's id, so that nothing random
             depends on batching or order.
         dataset_mean: mean of the training images, one a channel, in [0, 1].
-        shared: scores that are equal for every explainer of the block (the unmasked image, the
-            fill image), computed by the engine when first asked for.
+        shared: model -> scores that are equal for every explainer of the block (the unmasked
+            image, the fill image), computed by the engine when first asked for.
     """
 
     images: Float[Tensor, "batch channel height width"]
@@ -43,14 +44,17 @@ class Batch:
     segments: Int[Tensor, "batch height width"]
     seeds: Int[Tensor, " batch"]
     dataset_mean: Float[Tensor, " channel"]
-    shared: dict[str, Float[Tensor, " batch"]] = field(default_factory=dict)
+    # Not an argument: a batch that is made of another, with other targets, starts empty.
+    shared: WeakKeyDictionary = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, indices: Sequence[int]) -> Batch:
         """Return the images at ``indices``, in that order, as a batch of their own."""
-        at = torch.as_tensor(list(indices), device=self.images.device)
+        at = torch.as_tensor(list(indices), dtype=torch.int64, device=self.images.device)
         return replace(
             self,
             images=self.images[at],
@@ -61,7 +65,6 @@ class Batch:
             masks={name: mask[at] for name, mask in self.masks.items()},
             segments=self.segments[at],
             seeds=self.seeds[at],
-            shared={},
         )
 
     def split(self, size: int) -> list[Batch]:

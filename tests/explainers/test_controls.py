@@ -49,7 +49,6 @@ def test_center_prior_in_closed_form(sigma):
         images=batch.images[..., :20],
         masks={name: mask[..., :20] for name, mask in batch.masks.items()},
         segments=batch.segments[..., :20],
-        shared={},
     )
     maps = CenterPrior(sigma)(toy_model(), batch).maps
     for y in range(32):

@@ -92,7 +92,6 @@ def test_oblong_images():
         images=batch.images[..., :20],
         masks={name: mask[..., :20] for name, mask in batch.masks.items()},
         segments=batch.segments[..., :20],
-        shared={},
     )
     maps = SquareOcclusion(8, 6, 0.5)(model, batch).maps
     twin = literal_map(model, batch.images[0], batch.targets[0], 8, 6, 0.5)

@@ -14,7 +14,7 @@ from xaibench.progress import Progress
 def checksums(files: Sequence[Path], cache: Path, progress: Progress) -> dict[str, str]:
     """Return file name -> MD5, remembering sums in ``cache / checksums.json``."""
     memory = cache / "checksums.json"
-    known = json.loads(memory.read_text()) if memory.is_file() else {}
+    known = _known(memory)
     keys = {f: f"{f.resolve()}|{f.stat().st_size}|{f.stat().st_mtime_ns}" for f in files}
     missing = [f for f in files if keys[f] not in known]
     if missing:
@@ -25,3 +25,11 @@ def checksums(files: Sequence[Path], cache: Path, progress: Progress) -> dict[st
         with replacing(memory) as partial:
             partial.write_text(json.dumps(known, indent=1))
     return {f.name: known[keys[f]] for f in files}
+
+
+def _known(memory: Path) -> dict[str, str]:
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or damaged: the sums are only computed again
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int, UInt8
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from xaibench.datasets import pcam_synthetic
 from xaibench.datasets.base import Data, Dataset, Split
@@ -54,6 +54,8 @@ class SyntheticOptions:
     train: PositiveInt = 6000
     valid: PositiveInt = 500
     test: PositiveInt = 500
+    seed: NonNegativeInt = 42
+    """Of the patches; the run's seed is another matter."""
     shortcut_rate: Annotated[float, Field(ge=0.5, le=1)] | None = None
 
 
@@ -96,7 +98,7 @@ class Pcam(Dataset):
         pcam_synthetic.write_dataset(
             options.root,
             {name: getattr(options, name) for name in SPLITS},
-            seed,
+            options.seed,
             options.shortcut_rate,
             progress,
             workers=os.cpu_count() or 1,
@@ -163,16 +165,16 @@ class PcamSplit(Split):
         self._rows = rows
         self.total = len(labels)
         patches = self._file.get("x")
-        if patches is None or patches.shape != (self.total, SIDE, SIDE, 3):
+        shape = getattr(patches, "shape", None)
+        if shape != (self.total, SIDE, SIDE, 3) or patches.dtype != np.uint8:
             raise UserError(
-                f"{file}: must hold 'x' of shape ({self.total}, {SIDE}, {SIDE}, 3), as many as "
-                f"labels; has {getattr(patches, 'shape', None)}"
+                f"{file}: must hold 'x', uint8 of shape ({self.total}, {SIDE}, {SIDE}, 3), as many "
+                f"as labels; has {getattr(patches, 'dtype', 'none')} {shape}"
             )
         self.labels = labels[rows]
         self.ids = np.array([f"{name}_{row:06d}" for row in rows])
-        meta = root / file_name(f"{name}_meta", "csv")
-        slides = pd.read_csv(meta).get("wsi") if meta.is_file() else None
-        self.groups = self.ids if slides is None else slides.astype(str).to_numpy()[rows]
+        slides = _slides(root / file_name(f"{name}_meta", "csv"), self.total)
+        self.groups = self.ids if slides is None else slides[rows]
 
     def images(self, indices: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 96 96 3"]:
         return _read(self._file["x"], self._rows[indices])
@@ -194,12 +196,36 @@ class PcamSplit(Split):
 def _read(dataset: h5py.Dataset, rows: Int[np.ndarray, " n"]) -> np.ndarray:
     """Return rows in any order, repeats allowed; HDF5 wants them rising."""
     rising, back = np.unique(rows, return_inverse=True)
-    return dataset[rising][back]
+    try:
+        return dataset[rising][back]
+    except OSError as error:
+        raise UserError(
+            f"{dataset.file.filename}: {dataset.name!r} cannot be read ({error}); fetch it anew"
+        ) from None
+
+
+def _slides(meta: Path, total: int) -> np.ndarray | None:
+    """Return the slide of each patch, None where no table names them."""
+    if not meta.is_file():
+        return None
+    try:
+        slides = pd.read_csv(meta, dtype=str).get("wsi")
+    except (ValueError, OSError) as error:
+        raise UserError(f"{meta}: cannot be read as a table: {error}") from None
+    if slides is None:
+        return None
+    if len(slides) != total or slides.isna().any():
+        raise UserError(
+            f"{meta}: must name a slide (column 'wsi') for each of {total} patches; has "
+            f"{slides.notna().sum()}; mend or remove it"
+        )
+    return slides.to_numpy(dtype=object).astype(str)
 
 
 def _labels(file: Path) -> Int[np.ndarray, " total"]:
     with _opened(file) as opened:
-        labels = opened["y"][:] if "y" in opened else np.zeros(0)
+        found = opened.get("y")
+        labels = found[:] if isinstance(found, h5py.Dataset) else np.zeros(0)
     if labels.ndim != 4 or labels.shape[1:] != (1, 1, 1) or not np.isin(labels, (0, 1)).all():
         raise UserError(
             f"{file}: must hold 'y' of shape (N, 1, 1, 1) with 0 and 1, has {labels.shape}"

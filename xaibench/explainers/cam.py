@@ -38,9 +38,9 @@ class Cam(Explainer):
             raise UserError(_NEEDS.format("has no such pair of layers"))
         with torch.no_grad(), model.as_found():
             model.eval()
-            _, features, pooled = _forward(
-                model, torch.rand(1, *model.input_shape, device=model.device)
-            )
+            before = model.passes.copy()
+            features, pooled = _features(model, model.example())
+            model.passes = before  # a check costs the run nothing
         if features.ndim != 4 or pooled.shape != features.shape[:2]:
             raise UserError(_NEEDS.format(f"pools features of shape {tuple(features.shape)}"))
         if not torch.allclose(features.mean(dim=(2, 3)), pooled, rtol=1e-3, atol=1e-4):
@@ -53,7 +53,7 @@ class Cam(Explainer):
 
     def _maps(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch h w"]:
         with torch.no_grad():
-            _, features, _ = _forward(model, batch.images)
+            features, _ = _features(model, batch.images)
         weight = model.module(model.linear_head).weight.detach()
         if model.head == "single_logit":
             chosen = torch.where(batch.targets[:, None] == 1, weight, -weight)
@@ -62,8 +62,8 @@ class Cam(Explainer):
         return torch.einsum("bk,bkhw->bhw", chosen, features)
 
 
-def _forward(model: Classifier, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return logits, the feature maps before pooling, and the input of the linear layer."""
+def _features(model: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the feature maps before pooling, and the input of the linear layer."""
     seen: dict[str, Tensor] = {}
     keep = lambda name: lambda _, inputs: seen.__setitem__(name, inputs[0])
     hooks = [
@@ -71,8 +71,8 @@ def _forward(model: Classifier, images: Tensor) -> tuple[Tensor, Tensor, Tensor]
         model.module(model.linear_head).register_forward_pre_hook(keep("pooled")),
     ]
     try:
-        logits = model.logits(images)
+        model.logits(images)
     finally:
         for hook in hooks:
             hook.remove()
-    return logits, seen["features"], seen["pooled"]
+    return seen["features"], seen["pooled"]

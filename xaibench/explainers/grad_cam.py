@@ -54,7 +54,24 @@ class GradCam(Explainer):
     layer: str | None = None
 
     def check(self, model: Classifier) -> None:
-        model.module(self._layer(model))
+        name = self._layer(model)
+        layer = model.module(name)
+        shapes: list[tuple[int, ...]] = []
+        before = model.passes.copy()
+        with torch.no_grad(), model.as_found():
+            layer.register_forward_hook(
+                lambda _, __, output: shapes.append(tuple(getattr(output, "shape", ())))
+            )
+            model.eval()
+            model(model.example())
+        model.passes = before  # a check costs the run nothing
+        last = getattr(model.net, "output_fmt", "NCHW") == "NHWC"
+        if not shapes or len(shapes[-1]) != 4 or last:
+            told = f"{shapes[-1]}{', channels last' * last}" if shapes else "nothing"
+            raise UserError(
+                f"grad_cam: layer {name!r} gives {told}, and must give maps (batch, channels, "
+                "height, width); set `layer` to a convolutional layer of the network"
+            )
 
     def facts(self, model: Classifier) -> dict[str, object]:
         return {"layer": self._layer(model)}
@@ -74,16 +91,24 @@ class GradCam(Explainer):
     def _maps(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch h w"]:
         layer = model.module(self._layer(model))
         targets = [partial(_read, model, target) for target in batch.targets]
-        with torch.enable_grad(), _VARIANTS[self.variant](model, [layer]) as cam:
-            outputs = cam.activations_and_grads(batch.images.clone().requires_grad_())
-            if cam.uses_gradients:
-                model.read(outputs, batch.targets, "logit").sum().backward()
-            recorded = cam.activations_and_grads
+        cam = _VARIANTS[self.variant](model, [layer])
+        recorded = cam.activations_and_grads
+        # The package keeps the output itself; the network goes on with a copy, so that an in-place
+        # operation behind the layer (a ReLU, an addition) cannot overwrite what was kept.
+        copy = layer.register_forward_hook(lambda _, __, output: output.clone())
+        try:
+            with torch.enable_grad():
+                outputs = recorded(batch.images.clone().requires_grad_())
+                if cam.uses_gradients:
+                    model.read(outputs, batch.targets, "logit").sum().backward()
             activations = recorded.activations[0].numpy()
             gradients = recorded.gradients[0].numpy() if cam.uses_gradients else None
             maps = cam.get_cam_image(
                 batch.images, layer, targets, activations, gradients, eigen_smooth=False
             )
+        finally:
+            copy.remove()
+            recorded.release()
         return torch.as_tensor(maps).float().relu()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -49,6 +50,7 @@ class Metric(ABC):
     higher_is_better: ClassVar[bool | None]
     """Direction; None where neither is better."""
     range: ClassVar[tuple[float, float]]
+    """Smallest and largest value for probabilities; see ``bounds``."""
     conventions: ClassVar[Mapping[str, str]] = {}
     """What the definition fixes beyond the parameters, for the protocol id."""
     uses_segments: ClassVar[bool] = False
@@ -56,6 +58,12 @@ class Metric(ABC):
 
     def validate(self) -> None:
         """Raise UserError for what types cannot say; runs before anything loads."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value for these parameters: logits have none."""
+        unbounded = getattr(self, "space", "prob") == "logit"
+        return (-math.inf, math.inf) if unbounded else self.range
 
     def protocol(self, value_name: str, segments: str) -> str:
         """Return the id of the exact definition, such as ``deletion[fill=black,steps=100]``.

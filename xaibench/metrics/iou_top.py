@@ -43,7 +43,7 @@ class IouTop(LocalisationMetric):
         area = mask.flatten(1).sum(1, keepdim=True)
         top = area
         if self.top != "mask_area":
-            top = torch.full_like(area, round(self.top * pixels))
+            top = torch.full_like(area, int(self.top * pixels + 0.5))
         chosen = torch.arange(pixels, device=maps.device) < top
         common = (mask.flatten(1).gather(1, order) & chosen).sum(1, keepdim=True)
-        return (common / (area + top - common))[:, 0].double()
+        return (common.double() / (area + top - common))[:, 0]

@@ -49,7 +49,8 @@ class Classifier(nn.Module):
             output itself.
         classes: the names of the classes (two for ``single_logit``), labels or outputs.
         mean, std: the network's normalisation, one a channel, in the unit of [0, 1] images.
-        cam_layer: name of the module whose output (B, K, h, w) Grad-CAM reads, or None.
+        cam_layer: name of the module whose output (B, K, h, w) Grad-CAM reads, or None where no
+            module gives such maps.
         linear_head: name of the last ``nn.Linear``, or None.
         pool: name of the module that pools the last feature map for the head, or None.
         input_shape: channels, height and width of the images it was built for.
@@ -150,6 +151,12 @@ class Classifier(nn.Module):
             return logits.softmax(1)
         return logits.sigmoid() if self.head == "multilabel" else logits
 
+    def example(self) -> Float[Tensor, "1 channel height width"]:
+        """Return one image of the right shape, a ramp, for looking at what layers give."""
+        channels, height, width = self.input_shape
+        ramp = torch.linspace(0, 1, channels * height * width, device=self.device)
+        return ramp.view(1, channels, height, width)
+
     def module(self, name: str) -> nn.Module:
         """Return the network's module of that name; a UserError names the nearest ones."""
         modules = dict(self.net.named_modules())
@@ -164,7 +171,7 @@ class Classifier(nn.Module):
         modules = list(self.modules())
         modes = [m.training for m in modules]
         hooks = [{t: dict(getattr(m, t)) for t in _HOOK_TABLES} for m in modules]
-        wanted = [p.requires_grad for p in self.parameters()]
+        wanted = [(p.requires_grad, p.grad) for p in self.parameters()]
         try:
             yield self
         finally:
@@ -172,11 +179,11 @@ class Classifier(nn.Module):
                 module.training = mode
                 for name, kept in tables.items():
                     table = getattr(module, name)
-                    for key in [k for k in table if k not in kept]:
-                        del table[key]
-            for parameter, grad in zip(self.parameters(), wanted, strict=True):
-                parameter.requires_grad_(grad)
-                parameter.grad = None
+                    table.clear()
+                    table.update(kept)
+            for parameter, (wants, gradient) in zip(self.parameters(), wanted, strict=True):
+                parameter.requires_grad_(wants)
+                parameter.grad = gradient
 
 
 def head_for(task: Task, single_logit: bool) -> Head:

@@ -30,7 +30,8 @@ class Timm(Model):
 
     ``weights``: ``imagenet`` (from timm's hub), ``none``, or the path of a state dict (.pt, .pth)
     or .safetensors file. Head and stem are adapted to classes and channels: the head is left
-    fresh where its shape differs; a stem of three channels is averaged into one.
+    fresh where its shape differs; a stem of three channels is summed into one, which answers to a
+    grey image as the three did to its three copies (timm does the same).
     ``weights_fallback``: what happens where the hub cannot be reached. ``single_logit``: two
     classes on one logit instead of two.
     """
@@ -58,10 +59,12 @@ class Timm(Model):
     ) -> Classifier:
         head = head_for(task, self.single_logit)
         outputs = 1 if head == "single_logit" else len(classes)
-        create = lambda pretrained: timm.create_model(
-            self.architecture, pretrained=pretrained, num_classes=outputs, in_chans=channels
+        options = {"num_classes": outputs, "in_chans": channels} | self._fixed_size(size)
+        net, used = self._with_weights(
+            lambda pretrained: timm.create_model(
+                self.architecture, pretrained=pretrained, **options
+            )
         )
-        net, used = self._with_weights(create)
         config = net.pretrained_cfg
         per_channel = lambda values: (
             tuple(values) if channels == len(values) else (sum(values) / len(values),) * channels
@@ -73,7 +76,7 @@ class Timm(Model):
             classes=classes,
             mean=per_channel(config["mean"]),
             std=per_channel(config["std"]),
-            cam_layer=self.cam_layer or (info[-1]["module"] if info else None),
+            cam_layer=self.cam_layer or (info[-1]["module"] if info and _has_maps(net) else None),
             linear_head=_linear_head(net),
             pool="global_pool"
             if isinstance(getattr(net, "global_pool", None), nn.Module)
@@ -81,6 +84,12 @@ class Timm(Model):
             input_shape=(channels, *size),
             weights=used,
         )
+
+    def _fixed_size(self, size: tuple[int, int]) -> dict[str, object]:
+        """Return timm's option for the size of a network that is built for one size."""
+        config = timm.get_pretrained_cfg(self.architecture)
+        fixed = config is not None and config.fixed_input_size
+        return {"img_size": size} if fixed and tuple(config.input_size[1:]) != size else {}
 
     def _with_weights(self, create) -> tuple[nn.Module, str]:
         if self.weights == "none":
@@ -93,15 +102,23 @@ class Timm(Model):
         config = timm.get_pretrained_cfg(self.architecture)
         if config is None or not (config.hf_hub_id or config.url):
             raise UserError(f"weights: timm has no ImageNet weights for {self.architecture!r}")
-        problem = None if _cached(config.hf_hub_id) else _hub_problem()
+        problem = None if _cached(config.hf_hub_id) else _hub_problem(config.hf_hub_id)
         if problem is None:
-            return create(True), f"imagenet ({config.architecture}.{config.tag})"
+            try:
+                return create(True), f"imagenet ({config.architecture}.{config.tag})"
+            except OSError as error:  # the hub answered, and then broke off
+                problem = f"timm's hub did not give them ({type(error).__name__})"
         if self.weights_fallback == "none":
             return create(False), f"none (imagenet was asked for, but {problem})"
         raise UserError(
             f"weights: imagenet: {problem}; set model.weights to a file or to 'none', or "
             "model.weights_fallback to 'none' to go on without"
         )
+
+
+def _has_maps(net: nn.Module) -> bool:
+    """Say whether the network's stages give maps (B, K, h, w), as convolutional ones do."""
+    return getattr(net, "output_fmt", "NCHW") == "NCHW" and not hasattr(net, "patch_embed")
 
 
 def _nearest(name: str) -> str:
@@ -116,12 +133,12 @@ def _cached(hub_id: str | None) -> bool:
     )
 
 
-def _hub_problem() -> str | None:
-    """Return why the hub cannot be reached, or None; within ten seconds.
+def _hub_problem(hub_id: str | None) -> str | None:
+    """Return why the hub does not give a model's files, or None; within ten seconds.
 
     In a thread, since looking a name up can hang where no socket timeout reaches.
     """
-    hub = huggingface_hub.constants.ENDPOINT
+    hub = f"{huggingface_hub.constants.ENDPOINT}/{hub_id}/resolve/main/config.json"
     problem: list[str | None] = [f"timm's hub did not answer within {_HUB_SECONDS:.0f} s"]
 
     def ask() -> None:
@@ -153,7 +170,7 @@ def _load(net: nn.Module, path: Path) -> None:
     stems = [f"{name}.weight" for name in as_tuple(net.pretrained_cfg.get("first_conv"))]
     for key in stems:
         if key in state and state[key].shape[1] == 3 and wanted[key].shape[1] == 1:
-            state[key] = state[key].mean(dim=1, keepdim=True)
+            state[key] = state[key].sum(dim=1, keepdim=True)
     for key, value in wanted.items():
         fresh_head = key.rpartition(".")[0] in heads
         if fresh_head and (key not in state or state[key].shape != value.shape):

@@ -25,6 +25,7 @@ def write_page(folder: Path) -> Path:
     if not manifest_file.is_file():
         raise UserError(f"{folder} holds no manifest.json; give the folder of a finished run")
     manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
+    manifest.pop("status", None)  # the page is made while the run is still about to finish
     scores = merge([folder])
     summary, alone = summarise(scores), of_model_alone(scores)
     tables = [Table(part, alone, "Leaderboard") for _, part in summary.groupby(KEYS, sort=False)]
