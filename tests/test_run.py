@@ -46,7 +46,6 @@ from xaibench.registry import register
 class SmallNet(Model):
     """Two convolutions."""
 
-    architecture: str = "two_layers"
     pooled: bool = True
 
     def build(self, *, task, classes, channels, size):
@@ -91,8 +90,8 @@ class Lab:
             self.plugins[-1].write_text(source)
 
     def settings(self, *more: str, seed: int = 42) -> list[str]:
-        root = self.folder / f"data_{seed}"
-        write_dataset(root, SIZES, seed, None, QUIET, workers=1)
+        root = self.folder / "data"
+        write_dataset(root, SIZES, 42, None, QUIET, workers=1)
         counts = ", ".join(f"{name}: {size}" for name, size in SIZES.items())
         return [
             f"seed={seed}",
@@ -309,7 +308,7 @@ def test_an_explainer_that_cannot_work_on_the_model_is_told_before_training(lab,
 def test_changed_data_are_not_mixed_with_what_was_done(lab, quick, stopped_after):
     data = lab.folder / "real"
     lab.settings()  # which generates it
-    shutil.copytree(lab.folder / "data_42", data)
+    shutil.copytree(lab.folder / "data", data)
     of_files = f"dataset={{use: pcam, root: {data}}}"
     with stopped_after(1):
         lab.run("changed", of_files)
@@ -328,3 +327,25 @@ def test_a_device_that_is_not_there_is_refused(lab, monkeypatch):
     monkeypatch.setattr(module.torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="device: 'cuda' is not available here; use 'auto' or"):
         lab.run("cuda", "device=cuda")
+
+
+@pytest.mark.parametrize("wrong", ["images.split=tets", "target=tumor", "images.classes=[tumor]"])
+def test_what_the_data_set_has_not_is_said_before_any_training(lab, quick, monkeypatch, wrong):
+    monkeypatch.setattr(module, "fit", None)
+    with pytest.raises(UserError, match="did you mean"):
+        lab.run("early", wrong)
+
+
+def test_an_edited_plugin_makes_another_run(lab, quick):
+    first = lab.run("edited")
+    before = lab.plugins[1].read_text()
+    lab.plugins[1].write_text(before + "\n# edited\n")
+    try:
+        assert lab.run("edited") != first
+    finally:
+        lab.plugins[1].write_text(before)
+
+
+def test_a_run_without_a_metric_of_maps_is_refused(lab):
+    with pytest.raises(UserError, match="name one that scores maps"):
+        lab.run("none", "metrics={shuffled_labels: }")
