@@ -298,7 +298,7 @@ def test_a_killed_run_goes_on_where_it_stopped(lab, quick, scored):
 
 
 def test_an_explainer_that_cannot_work_on_the_model_is_told_before_training(lab, monkeypatch):
-    monkeypatch.setattr(module, "fit", None)
+    monkeypatch.setattr("xaibench.fitting.fit", None)
     with pytest.raises(UserError) as caught:
         lab.run("cam", "explainers.mine={use: cam}", "model={use: small_net, pooled: false}")
     assert str(caught.value).startswith("explainers.mine: cam needs global average pooling")
@@ -331,7 +331,7 @@ def test_a_device_that_is_not_there_is_refused(lab, monkeypatch):
 
 @pytest.mark.parametrize("wrong", ["images.split=tets", "target=tumor", "images.classes=[tumor]"])
 def test_what_the_data_set_has_not_is_said_before_any_training(lab, quick, monkeypatch, wrong):
-    monkeypatch.setattr(module, "fit", None)
+    monkeypatch.setattr("xaibench.fitting.fit", None)
     with pytest.raises(UserError, match="did you mean"):
         lab.run("early", wrong)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from xaibench.atomic import replacing
 from xaibench.blocks import make_block
-from xaibench.config import RunConfig, dump, plugin_parameters
+from xaibench.config import RunConfig, dump
 from xaibench.datasets.base import Data, channel_mean
 from xaibench.device import choose_device, reproducible
 from xaibench.errors import UserError
+from xaibench.fitting import trained_model, twin_model
 from xaibench.manifest import describe
 from xaibench.metrics.base import MapMetric, PredictionMetric, TwinMetric
 from xaibench.models.base import Classifier
@@ -26,8 +26,6 @@ from xaibench.results import Cell, RunFolder
 from xaibench.scoring import score_cell, score_predictions
 from xaibench.selection import check_images, select, with_targets
 from xaibench.training.evaluate import predict_logits
-from xaibench.training.loop import Trained, fit
-from xaibench.training.options import TrainingOptions
 
 
 def run(config: RunConfig, out: Path, progress: Progress) -> Path:
@@ -61,7 +59,8 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
         predictions, items = predict_and_select(config, data, model, progress)
         manifest = describe(config, data, model, trained, folder.run, device)
         folder.write_manifest(manifest | {"status": "running"})
-        trained.log.to_csv(folder.path / "training_log.csv", index=False)
+        with replacing(folder.path / "training_log.csv") as file:
+            trained.log.to_csv(file, index=False)
         about = {
             "run": folder.run,
             "dataset": data.name,
@@ -74,50 +73,6 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
     folder.write_manifest(manifest | {"status": "finished"})
     folder.drop_cells()
     return folder.path
-
-
-def trained_model(
-    config: RunConfig,
-    training: TrainingOptions,
-    data: Data,
-    device: torch.device,
-    cache: Path,
-    progress: Progress,
-) -> tuple[Classifier, Trained]:
-    """Build the model, train it or load what was trained before, and check the explainers on it."""
-    torch.manual_seed(config.seed)
-    model = config.model.build(
-        task=data.task, classes=data.classes, channels=data.channels, size=data.size
-    )
-    model = model.to(device=device, memory_format=torch.channels_last).eval()
-    model.batch_size = config.batch_size
-    for label, explainer in config.explainers.items():
-        try:
-            explainer.check(model)
-        except UserError as error:
-            raise UserError(f"explainers.{label}: {error}") from None
-    progress.say(f"Model: {config.model}; weights: {model.weights}")
-    recipe = {
-        "dataset": plugin_parameters(config.dataset),
-        "model": plugin_parameters(config.model) | {"weights": model.weights},
-        "device": device.type,
-        "code": plugin_version(config.dataset, config.model),
-    }
-    options = {"recipe": recipe, "seed": config.seed, "cache": cache, "progress": progress}
-    trained = fit(model, data, training, **options)
-    model.requires_grad_(False)
-    return model, trained
-
-
-def twin_model(
-    config: RunConfig, data: Data, device: torch.device, cache: Path, progress: Progress
-) -> Classifier | None:
-    """Return the model trained likewise on permuted labels, if a metric compares with it."""
-    if not any(isinstance(m, TwinMetric) for m in config.metrics.values()):
-        return None
-    progress.say("The twin, trained on permuted labels:")
-    training = config.training.model_copy(update={"shuffle_labels": True})
-    return trained_model(config, training, data, device, cache, progress)[0]
 
 
 def predict_and_select(
