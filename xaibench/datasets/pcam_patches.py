@@ -41,6 +41,7 @@ _GLYPHS = (  # the shortcut's marks, one bit a pixel
     (0x3C, 0x7E, 0xFF, 0xFF, 0xFF, 0xFF, 0x7E, 0x3C),
 )
 _INKS = ((25, 60, 150), (20, 105, 60), (30, 30, 35))
+_PAPER = (235, 225, 70)  # a yellow that neither dye gives
 
 
 @dataclass(frozen=True)
@@ -185,10 +186,16 @@ def _develop(rng: np.random.Generator, dyes: np.ndarray, stain: Stain) -> np.nda
 
 
 def _draw_tag(rng: np.random.Generator, image: np.ndarray, tag: np.ndarray) -> None:
-    """Stamp an 8x8 mark of ink into one corner of ``image``; set its pixels in ``tag``."""
+    """Stick a 10x10 label of coloured paper, with a mark in ink, near one corner of ``image``; set
+    its pixels in ``tag``. It keeps clear of the border, so that turning the patch by some degrees
+    in training does not turn it out of the picture.
+    """
     bits = np.array(_GLYPHS[rng.integers(len(_GLYPHS))], np.uint8)
     glyph = np.unpackbits(bits[:, None], axis=1).astype(bool)
-    top, left = np.where(rng.random(2) < 0.5, 0, SIZE - 8 - 4) + rng.integers(1, 4, 2)
-    tag[top : top + 8, left : left + 8] = glyph
+    top, left = np.where(rng.random(2) < 0.5, 4, SIZE - 10 - 7) + rng.integers(0, 4, 2)
     ink = np.array(_INKS[rng.integers(len(_INKS))])
-    image[tag] = np.rint(0.12 * image[tag] + 0.88 * ink).astype(np.uint8)
+    label = np.full((10, 10, 3), _PAPER)
+    label[1:9, 1:9][glyph] = ink
+    there = slice(top, top + 10), slice(left, left + 10)
+    image[there] = np.rint(0.1 * image[there] + 0.9 * label).astype(np.uint8)
+    tag[there] = True

@@ -26,7 +26,7 @@ from xaibench.datasets.pcam_patches import SIZE, Stain, draw_patch
 from xaibench.errors import UserError, did_you_mean
 from xaibench.progress import Advance, Progress
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 SPLITS = ("train", "valid", "test")
 PATCHES_PER_SLIDE = 40
 _QUEUE = 16  # slides drawn ahead of the writing
