@@ -324,7 +324,7 @@ def test_fewer_images_than_asked_for_are_said_to_be_so(lab, quick, capsys):
 
 
 def test_a_device_that_is_not_there_is_refused(lab, monkeypatch):
-    monkeypatch.setattr(module.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UserError, match="device: 'cuda' is not available here; use 'auto' or"):
         lab.run("cuda", "device=cuda")
 

@@ -138,7 +138,7 @@ def test_real_positives_know_only_their_centre(root, opened):
 
 
 def test_generated_patches_know_their_evidence_and_the_shortcut(generated, opened):
-    options = SyntheticOptions(generated, *COUNTS.values(), shortcut_rate=0.9)
+    options = SyntheticOptions(generated, *COUNTS.values(), seed=0, shortcut_rate=0.9)
     data = opened(Path("nowhere"), when_missing="synthesize", synthetic=options)
     assert data.name == "pcam_shortcut_synthetic"
     assert data.facts["generated"] is True
@@ -150,7 +150,7 @@ def test_generated_patches_know_their_evidence_and_the_shortcut(generated, opene
 
 
 def test_no_mask_speaks_for_the_absence_of_tumour(root, generated, opened):
-    options = SyntheticOptions(generated, *COUNTS.values(), shortcut_rate=0.9)
+    options = SyntheticOptions(generated, *COUNTS.values(), seed=0, shortcut_rate=0.9)
     synthetic = opened(Path("nowhere"), when_missing="synthesize", synthetic=options)
     for data in (opened(root), synthetic):
         for mask in data.splits["test"].masks(np.arange(12), 1 - TUMOUR).values():
@@ -198,9 +198,13 @@ def test_missing_files_are_an_error_by_default(root, opened, tmp_path):
 @pytest.mark.parametrize(
     ("part", "datasets", "message"),
     [
-        ("test_x", {"x": np.zeros((11, 96, 96, 3), "u1")}, "must hold 'x' of shape .12, 96, 96, 3"),
-        ("test_x", {"x": np.zeros((12, 64, 64, 3), "u1")}, "has .12, 64, 64, 3."),
-        ("test_x", {"z": np.zeros(3)}, "as many as labels; has None"),
+        (
+            "test_x",
+            {"x": np.zeros((11, 96, 96, 3), "u1")},
+            "must hold 'x', uint8 of shape .12, 96, 96, 3",
+        ),
+        ("test_x", {"x": np.zeros((12, 64, 64, 3), "u1")}, "has uint8 .12, 64, 64, 3."),
+        ("test_x", {"z": np.zeros(3)}, "as many as labels; has none"),
         ("test_y", {"y": np.zeros(12, "u1")}, "must hold 'y' of shape .N, 1, 1, 1. with 0 and 1"),
         ("test_y", {"y": np.full((12, 1, 1, 1), 2, "u1")}, "with 0 and 1"),
         ("test_y", {"z": np.zeros(3)}, "must hold 'y'"),

@@ -30,7 +30,7 @@ def test_the_draw_follows_the_seed():
 
 
 def test_the_whole_is_kept_as_it_is():
-    assert np.array_equal(stratified_fraction(LABELS, 1, seed=5), np.arange(1000))
+    assert np.array_equal(stratified_fraction(LABELS, 1.0, seed=5), np.arange(1000))
 
 
 @pytest.mark.parametrize(
