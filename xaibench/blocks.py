@@ -13,6 +13,7 @@ from xaibench.datasets.base import Data
 from xaibench.randomness import image_seed
 from xaibench.scoring import Block
 from xaibench.segments import superpixels
+from xaibench.training.evaluate import as_images, as_labels
 from xaibench.types import Batch
 
 
@@ -37,14 +38,11 @@ def make_block(
     records = data.splits[split]
     at = items.index.to_numpy()
     targets = items["target"].map(data.classes.index).to_numpy(copy=True)
-    pixels = torch.from_numpy(np.ascontiguousarray(records.images(at))).to(device)
-    images = pixels.permute(0, 3, 1, 2).float()
-    if pixels.dtype == torch.uint8:
-        images = images / 255
+    images = as_images(torch.from_numpy(np.ascontiguousarray(records.images(at))), device)
     masks = records.masks(at, targets)
     batch = Batch(
-        images=images.contiguous(memory_format=torch.channels_last),
-        labels=torch.from_numpy(records.labels[at]).to(device),
+        images=images,
+        labels=as_labels(records.labels[at]).to(device),
         targets=torch.from_numpy(targets).to(device),
         ids=tuple(items["image"]),
         groups=tuple(items["group"]),
