@@ -35,7 +35,7 @@ def _better_than_random(table: pd.DataFrame, explainer: str, metric: str) -> boo
     return one["low"] > random["high"] if one["higher_is_better"] else one["high"] < random["low"]
 
 
-@pytest.mark.parametrize("name", ["pcam_subset", "pcam_synthetic"])
+@pytest.mark.parametrize("name", ["pcam_subset", "pcam_synthetic", "pcam_shortcut"])
 def test_is_whole_and_calls_its_data_by_their_name(name):
     manifest, table = _manifest(name), _table(name)
     assert manifest["status"] == "finished"
@@ -64,3 +64,12 @@ def test_explainers_beat_chance_where_the_evidence_is_known(explainer):
     assert _better_than_random(table, explainer, "deletion")
     assert _better_than_random(table, explainer, "mass_accuracy@evidence")
     assert _better_than_random(table, explainer, "iou_top@evidence")
+
+
+@pytest.mark.parametrize("explainer", ["grad_cam", "superpixel_occlusion", "lime"])
+def test_a_shortcut_moves_the_maps_to_the_tag(explainer):
+    """More mass lies on the tag than chance gives, and less on the tumour than without the tag."""
+    shortcut, clean = _table("pcam_shortcut"), _table("pcam_synthetic")
+    assert _better_than_random(shortcut, explainer, "mass_accuracy@tag")
+    evidence = "mass_accuracy@evidence"
+    assert shortcut.loc[(explainer, evidence), "mean"] < clean.loc[(explainer, evidence), "mean"]
