@@ -167,7 +167,7 @@ def test_the_resolved_config_reads_back_the_same(path, tmp_path):
         path,
         [
             "dataset.synthetic={root: some/where, shortcut_rate: 0.9}",
-            "images={correct: true, confidence: [{low: 0, high: 0.5, count: 4}]}",
+            "images={outcome: correct, confidence: [{low: 0, high: 0.5, count: 4}]}",
             "metrics.insertion={fill: 0.5}",
             "metrics.blurred={use: deletion, fill: 'blur(7,2.5)', space: logit}",
             "segments.lab=true",

@@ -245,7 +245,7 @@ def test_the_written_config_gives_the_same_run(whole, lab):
 
 def test_a_finished_run_is_not_done_again(whole, lab, scored, monkeypatch, capsys):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
-    monkeypatch.setattr(module, "trained_model", None)  # would raise if it were called
+    monkeypatch.setattr(module, "fitted_models", None)  # would raise if it were called
     assert lab.run("whole", progress=LineProgress()) == whole
     assert "is finished already; delete it to run it anew" in capsys.readouterr().err
     assert scored == []

@@ -10,6 +10,7 @@ import pytest
 
 from xaibench.config import ImageOptions
 from xaibench.errors import UserError
+from xaibench.outcomes import outcomes
 from xaibench.selection import select, with_targets
 
 CLASSES = ("normal", "tumour")
@@ -96,16 +97,21 @@ def test_all_images_are_chosen_by_default():
 
 
 def test_only_what_the_model_gets_right():
-    rows = chosen(correct=True)
+    rows = chosen(outcome="correct")
     assert len(rows) == 30
     assert (rows["label"] == rows["predicted"]).all()
+
+
+def test_only_what_the_model_gets_wrong():
+    rows = chosen(outcome="wrong")
+    assert rows["image"].tolist() == [f"i{i:02d}" for i in range(3, 40, 4)]
 
 
 def test_only_some_classes():
     rows = chosen(classes=("tumour",))
     assert len(rows) == 20
     assert set(rows["label"]) == {"tumour"}
-    assert len(chosen(classes=("tumour",), correct=True)) == 10
+    assert len(chosen(classes=("tumour",), outcome="correct")) == 10
 
 
 def test_a_larger_draw_holds_a_smaller_one():
@@ -161,7 +167,7 @@ def test_none_left_is_refused(options):
     with pytest.raises(UserError) as caught:
         chosen(**options)
     assert str(caught.value) == (
-        "images: none of the 40 candidates of split 'test' is left by `correct`, `classes` and "
+        "images: none of the 40 candidates of split 'test' is left by `outcome`, `classes` and "
         "`confidence`; loosen them"
     )
 
@@ -174,11 +180,41 @@ def test_an_unknown_class_is_refused_with_the_nearest():
     )
 
 
-@pytest.mark.parametrize("options", [{"correct": True}, {"classes": ("mass",)}])
-def test_options_of_one_label_are_refused_for_several(options):
-    items = with_targets(several_labels(), "predicted", LABELS)
-    with pytest.raises(UserError, match=rf"images\.{next(iter(options))} needs one label an image"):
-        select(items, ImageOptions(**options), LABELS, 0)
+def one_target(label: list[float], score: list[float]) -> pd.DataFrame:
+    table = pd.DataFrame({"image": list("abcdefgh")[: len(label)], "group": "g"})
+    return table.assign(predicted="mass", label_mass=label, p_mass=score, target="mass").assign(
+        p_target=score
+    )
+
+
+def test_of_several_labels_the_explained_one_is_right_or_wrong():
+    label, score = [1, 1, 0, 0, np.nan], [0.5, 0.49, 0.5, 0.49, 0.9]
+    items = one_target(label, score)
+    said = ["correct", "wrong", "wrong", "correct", "neither"]
+    for outcome in ("correct", "wrong"):
+        rows = select(items, ImageOptions(outcome=outcome), LABELS, 0)
+        assert rows["image"].tolist() == [
+            i for i, s in zip("abcde", said, strict=True) if s == outcome
+        ]
+
+
+def test_a_regression_is_right_within_a_half():
+    label, score = [1, 1, 0, 0, 0.5, 0.5], [0.6, 1.7, 0.4, -0.6, 0.9, 1.01]
+    assert outcomes(one_target(label, score)).tolist() == [True, False, True, False, True, False]
+
+
+def test_other_labels_do_not_change_the_outcome():
+    items = with_targets(several_labels(), "nodule", LABELS)
+    others = items.assign(label_mass=1 - items["label_mass"], p_fluid=0.99, predicted="fluid")
+    assert outcomes(items).tolist() == outcomes(others).tolist() == [False, True, True]
+
+
+def test_of_several_labels_only_some_targets_that_are_there():
+    items = with_targets(several_labels(), "label", LABELS)
+    rows = select(items, ImageOptions(classes=("mass", "fluid")), LABELS, 0)
+    assert list(zip(rows["image"], rows["target"], strict=True)) == [("a", "mass"), ("c", "fluid")]
+    named = with_targets(several_labels(), "mass", LABELS)
+    assert select(named, ImageOptions(classes=("mass",)), LABELS, 0)["image"].tolist() == ["a"]
 
 
 def test_targets_of_one_image_count_as_so_many():

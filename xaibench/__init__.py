@@ -14,6 +14,7 @@ _HOMES = {
     "Data": "datasets.base",
     "Dataset": "datasets.base",
     "Explainer": "explainers.base",
+    "ImageMetric": "metrics.base",
     "LocalisationMetric": "metrics.base",
     "MapMetric": "metrics.base",
     "Model": "models.base",

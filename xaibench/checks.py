@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from xaibench.errors import UserError, did_you_mean
 from xaibench.explainers.base import Explainer
-from xaibench.metrics.base import MapMetric, Metric, PredictionMetric, Scores, TwinMetric
+from xaibench.metrics.base import (
+    ImageMetric,
+    MapMetric,
+    Metric,
+    PredictionMetric,
+    Scores,
+    TwinMetric,
+)
 from xaibench.models.base import Classifier
 from xaibench.randomness import image_seed
 from xaibench.registry import Registry
@@ -147,9 +154,10 @@ def check_metric(metric: Metric) -> Iterator[CheckResult]:
         values = partial(_values, metric, stage)
         name = f"whole batch = one by one = permuted{stage}"
         yield _check(name, _invariant, values, stage.batch())
-        constant = torch.zeros_like(stage.maps())
-        yield _check(f"takes a constant map{stage}", _in_range, metric, stage, constant)
-        act = metric.score
+        if not isinstance(metric, ImageMetric):
+            constant = torch.zeros_like(stage.maps())
+            yield _check(f"takes a constant map{stage}", _in_range, metric, stage, constant)
+        act = partial(_scores, metric)
         yield _check(f"returns model, images and maps as found{stage}", _as_found, act, stage)
 
 
@@ -184,11 +192,19 @@ def _maps(explainer: Explainer, model: Classifier, batch: Batch) -> Tensor:
     return explainer(model, batch).maps
 
 
-def _values(metric: MapMetric, stage: Stage, part: Batch) -> Tensor:
+def _scores(
+    metric: MapMetric | ImageMetric, model: Classifier, batch: Batch, maps: Tensor
+) -> Scores:
+    if isinstance(metric, ImageMetric):
+        return metric.score_images(model, batch)
+    return metric.score(model, batch, maps)
+
+
+def _values(metric: MapMetric | ImageMetric, stage: Stage, part: Batch) -> Tensor:
     """Return the values of a part of the stage's batch, a column a name."""
     whole = stage.batch()
     rows = [whole.ids.index(i) for i in part.ids]
-    values = metric.score(stage.model(), part, stage.maps()[rows]).values
+    values = _scores(metric, stage.model(), part, stage.maps()[rows]).values
     return torch.stack([values[name].double() for name in sorted(values)], dim=1)
 
 
@@ -265,9 +281,9 @@ def _declares(metric: Metric) -> str | None:
     return f"lacks {' and '.join(missing)}" if missing else None
 
 
-def _in_range(metric: MapMetric, stage: Stage, maps: Tensor) -> str | None:
+def _in_range(metric: MapMetric | ImageMetric, stage: Stage, maps: Tensor) -> str | None:
     batch = stage.batch()
-    return _keeps_promises(metric, metric.score(stage.model(), batch, maps), batch)
+    return _keeps_promises(metric, _scores(metric, stage.model(), batch, maps), batch)
 
 
 def _compares(metric: TwinMetric) -> str | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +16,9 @@ import typer.core
 from rich.console import Console
 from rich.table import Table
 
+from xaibench.cli_data import app as data_commands
 from xaibench.errors import PluginError, UserError
-from xaibench.progress import LineProgress, LiveProgress, Progress
+from xaibench.progress import for_terminal
 
 
 class _Interruptible(typer.core.TyperGroup):
@@ -42,6 +42,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(data_commands, name="data")
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="a YAML file, see configs/")]
 Overrides = Annotated[
@@ -65,10 +66,38 @@ def run(
     checked = load(config, said)
     from xaibench.run import run as run_config
 
-    with _progress() as progress:
+    with for_terminal() as progress:
         folder = run_config(checked, out, progress)
     print((folder / "leaderboard.md").read_text(encoding="utf-8"))
     print(f"Results: {folder}")
+
+
+@app.command()
+def train(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option("--grid", metavar="A.B=[C, D]", help="values to search over; repeatable"),
+    ] = None,
+    out: OutFolder = Path("results"),
+    device: Annotated[str | None, typer.Option(help="auto, cpu, mps, cuda or cuda:N")] = None,
+) -> None:
+    """Train a config's models alone, at every point of a grid if one is given; keeps a table."""
+    from xaibench.config import load
+
+    said = [*(overrides or []), *([f"device={device}"] if device else [])]
+    monitor = load(config, said).training.monitor
+    from xaibench.grid import best_point, grid_points, search, settings
+
+    points = grid_points(grid or [])
+    with for_terminal() as progress:
+        table, file = search(config, said, points, out, progress)
+    print(table.drop(columns="checkpoint").to_string(index=False))
+    print(f"Table: {file}")
+    if best := best_point(table, points, monitor):
+        words = " ".join(f"--set '{word}'" for word in settings(best))
+        print(f"Best validation {monitor} (mean over labels): {words}")
 
 
 @app.command("list")
@@ -136,14 +165,9 @@ def report(
     """Make leaderboard, figures and report.html of a run's tables anew."""
     from xaibench.present import present
 
-    with _progress() as progress:
+    with for_terminal() as progress:
         present(folder, progress)
     print(f"Report: {folder / 'report.html'}")
-
-
-def _progress() -> AbstractContextManager[Progress]:
-    live = sys.stderr.isatty()
-    return LiveProgress(Console(stderr=True)) if live else nullcontext(LineProgress())
 
 
 def main() -> None:

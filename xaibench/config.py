@@ -66,7 +66,9 @@ class ImageOptions(BaseModel):
 
     split: str = "test"
     count: PositiveInt | Literal["all"] = "all"
-    correct: bool = Field(False, description="only images that the model gets right")
+    outcome: Literal["any", "correct", "wrong"] = Field(
+        "any", description="only images whose label the model gets right, or wrong"
+    )
     classes: tuple[str, ...] = Field((), description="only images with these labels; () for all")
     confidence: tuple[ConfidenceBand, ...] = Field((), description="so many from each band")
 
@@ -94,6 +96,23 @@ class SegmentOptions(BaseModel):
         return f"slic({self.n_segments},{self.compactness:g},{self.sigma:g}{lab})"
 
 
+class SubmissionOptions(BaseModel):
+    """The CSV of all outputs for a challenge, made of the explained split's predictions."""
+
+    model_config = _FROZEN
+
+    columns: tuple[str, ...] = Field((), description="outputs in the challenge's order; () for all")
+    id_column: str = "Id"
+    low: float = Field(0.0, description="what an output of 0 becomes")
+    high: float = Field(1.0, description="what an output of 1 becomes")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SubmissionOptions:
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low} must be below high {self.high}")
+        return self
+
+
 class _Plain(BaseModel):
     """The document's own keys, before the plugins' parameters are looked at."""
 
@@ -109,6 +128,8 @@ class _Plain(BaseModel):
     dataset: dict[str, Any]
     model: dict[str, Any]
     training: TrainingOptions = TrainingOptions()
+    model_per_label: bool = False
+    submission: SubmissionOptions | None = None
     images: ImageOptions = ImageOptions()
     segments: SegmentOptions = SegmentOptions()
     explainers: dict[Slug, dict[str, Any] | None] = Field(min_length=1)
@@ -123,6 +144,8 @@ class RunConfig:
         target: ``predicted``, ``label``, or the name of a class, label or output.
         batch_size: images in one pass of the masking engine.
         images_per_block: images in one cell of work, which is written whole or not at all.
+        model_per_label: train one model for each label or output, instead of one for all.
+        submission: write a challenge's CSV of all outputs; None for none.
         plugins: files of plugins beside the installed ones.
         explainers, metrics: label -> plugin; the label is the plugin's name, unless the section
             says ``use: NAME``.
@@ -138,6 +161,8 @@ class RunConfig:
     dataset: Dataset
     model: Model
     training: TrainingOptions
+    model_per_label: bool
+    submission: SubmissionOptions | None
     images: ImageOptions
     segments: SegmentOptions
     explainers: Mapping[str, Explainer]
@@ -146,8 +171,8 @@ class RunConfig:
     def resolved(self) -> dict[str, Any]:
         """Return the config with every default filled in, as plain YAML data."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for key in ("training", "images", "segments"):
-            plain[key] = plain[key].model_dump(mode="json")
+        for key in ("training", "images", "segments", "submission"):
+            plain[key] = plain[key] and plain[key].model_dump(mode="json")
         for key in ("dataset", "model"):
             plain[key] = plugin_parameters(plain[key])
         for key in ("explainers", "metrics"):
@@ -195,6 +220,30 @@ def load(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     )
 
 
+def load_dataset(
+    name: str,
+    root: Path | None = None,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
+    *,
+    with_files: bool = True,
+) -> Dataset:
+    """Return a data set by name, its parameters checked as in a config.
+
+    Args:
+        root: the parameter of that name; None leaves it at its default.
+        overrides: ``key=value`` each, the value as YAML.
+        plugins: plugin files beside the installed ones.
+        with_files: also check what the parameters name, such as files that must be there.
+    """
+    cls = Registry(plugins).load("dataset", name)
+    document = Document.said(name, {} if root is None else {"root": str(root)}, overrides)
+    dataset = _checked(cls, document.data, document, ())
+    if with_files:
+        _validate(dataset, document.data, document, ())
+    return dataset
+
+
 def _plugin_name(
     kind: str, place: tuple[str, ...], document: Document, registry: Registry
 ) -> tuple[str, dict[str, Any]]:
@@ -216,6 +265,13 @@ def _plugin_name(
 def _plugin(kind: str, place: tuple[str, ...], document: Document, registry: Registry) -> Any:
     name, parameters = _plugin_name(kind, place, document, registry)
     plugin = _checked(registry.load(kind, name), parameters, document, place)
+    _validate(plugin, parameters, document, place)
+    return plugin
+
+
+def _validate(
+    plugin: Any, parameters: Mapping[str, Any], document: Document, place: tuple[str, ...]
+) -> None:
     try:
         plugin.validate()
     except UserError as error:
@@ -223,7 +279,6 @@ def _plugin(kind: str, place: tuple[str, ...], document: Document, registry: Reg
         if field in parameters:
             raise document.error((*place, field), said) from None
         raise document.error(place, str(error)) from None
-    return plugin
 
 
 def _checked(cls: type, data: Mapping[str, Any], document: Document, place: tuple) -> Any:

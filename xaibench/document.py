@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,19 @@ class Document:
         for override in overrides:
             _override(data, override, origins)
         return cls(path, data, origins)
+
+    @classmethod
+    def said(cls, name: str, options: Mapping[str, Any], overrides: Sequence[str]) -> Document:
+        """Return a document of the command line alone: options, and overrides over them.
+
+        Args:
+            name: how errors call the whole.
+        """
+        data = dict(options)
+        origins: dict[Place, str] = {(): name} | {(key,): f"--{key} {data[key]}" for key in data}
+        for override in overrides:
+            _override(data, override, origins)
+        return cls(Path(name), data, origins)
 
     def at(self, place: Place) -> Any:
         value: Any = self.data

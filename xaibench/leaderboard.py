@@ -47,17 +47,24 @@ def resampled_means(
     with np.errstate(invalid="ignore"):
         blocks = [
             (drawn @ sums) / (drawn @ counts)
-            for drawn in _draws(len(names), resamples, np.random.default_rng(seed))
+            for drawn in draws(len(names), resamples, np.random.default_rng(seed))
         ]
     return np.concatenate(blocks)
 
 
-def _draws(groups: int, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield how often each group was drawn, (block, groups), until there are ``resamples`` rows."""
-    step = max(1, BLOCK // groups)
+def draws(
+    groups: int, resamples: int, rng: np.random.Generator, size: int | None = None
+) -> Iterator[np.ndarray]:
+    """Yield how often each group was drawn, (block, groups), until there are ``resamples`` rows.
+
+    Args:
+        size: numbers that the caller makes of one row, where they are more than the groups; the
+            blocks are small enough for them.
+    """
+    step = max(1, BLOCK // (size or groups))
     for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        yield rng.multinomial(groups, np.full(groups, 1 / groups), size=size).astype(float)
+        count = min(step, resamples - start)
+        yield rng.multinomial(groups, np.full(groups, 1 / groups), size=count).astype(float)
 
 
 def interval(means: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +84,7 @@ def _column_means(values: np.ndarray) -> np.ndarray:
         return np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0)
 
 
-def _estimate(
+def estimate(
     values: np.ndarray, groups: Sequence[str], resamples: int, seed: int, confidence: float
 ) -> dict[str, np.ndarray]:
     """Mean, interval and recentred two-sided p-value of each column; (K,) each."""
@@ -103,7 +110,12 @@ def of_explainers(scores: pd.DataFrame) -> pd.DataFrame:
 
 def of_model_alone(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the rows about the model alone, such as ``auroc``."""
-    return scores[scores["explainer"].isna()]
+    return scores[scores["explainer"].isna() & scores["image"].isna()]
+
+
+def of_images(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows about images without any map, such as ``occlusion_probe``."""
+    return scores[scores["explainer"].isna() & scores["image"].notna()]
 
 
 def summarise(
@@ -148,8 +160,8 @@ def _summarise_one(
     groups = items["group"].fillna(items["image"]).to_list()
     values = wide.to_numpy()
     paired = values - _random_columns(wide)
-    table = table.assign(**_estimate(values, groups, resamples, seed, confidence))
-    gaps = pd.DataFrame(_estimate(paired, groups, resamples, seed, confidence))
+    table = table.assign(**estimate(values, groups, resamples, seed, confidence))
+    gaps = pd.DataFrame(estimate(paired, groups, resamples, seed, confidence))
     gaps = gaps.rename(columns={"mean": "", "low": "_low", "high": "_high"}).drop(
         columns="n_groups"
     )

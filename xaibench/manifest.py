@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from xaibench.config import RunConfig, plugin_parameters
 from xaibench.datasets.base import Data
+from xaibench.fitting import Fitted
 from xaibench.metrics.base import PredictionMetric
-from xaibench.models.base import Classifier
 from xaibench.provenance import environment
-from xaibench.training.loop import Trained
 
 
 def describe(
     config: RunConfig,
     data: Data,
-    model: Classifier,
-    trained: Trained,
+    fitted: Sequence[Fitted],
     run_id: str,
     device: torch.device,
 ) -> dict[str, object]:
@@ -31,6 +30,9 @@ def describe(
         alone = isinstance(metric, PredictionMetric)
         names = [metric.name] if alone else metric.value_names(tuple(masks))
         protocols |= {n: metric.protocol(n, config.segments.id) for n in names}
+    model = fitted[0].model
+    trained = {each.label: _trained(each, config.training.monitor) for each in fitted}
+    trained = trained.get(None, {"labels": trained})
     return {
         "name": config.name,
         "run": run_id,
@@ -40,12 +42,7 @@ def describe(
             **plugin_parameters(config.model),
             "weights_used": model.weights,
             "head": model.head,
-            "checkpoint": trained.key,
-            "best_epoch": trained.best_epoch,
-            # NaN is no JSON.
-            f"best_{config.training.monitor}": (
-                trained.best_value if math.isfinite(trained.best_value) else None
-            ),
+            **trained,
         },
         "training": config.training.model_dump(mode="json"),
         "explainers": {
@@ -53,4 +50,14 @@ def describe(
         },
         "protocols": protocols,
         "environment": environment(device),
+    }
+
+
+def _trained(fitted: Fitted, monitor: str) -> dict[str, object]:
+    best = fitted.trained.best_value
+    return {
+        "checkpoint": fitted.trained.key,
+        "best_epoch": fitted.trained.best_epoch,
+        # NaN is no JSON.
+        f"best_{monitor}": best if math.isfinite(best) else None,
     }

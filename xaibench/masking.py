@@ -1,7 +1,7 @@
 """The engine: scores of images with some pixels replaced by a fill, in full batches.
 
 Every perturbation explainer and every perturbation metric asks this one question. Masks come in
-three compact forms and are expanded on the device for the batch in hand only, so memory depends
+four compact forms and are expanded on the device for the batch in hand only, so memory depends
 on the batch size, never on the number of images, masks or steps. Masked copies are packed across
 images and masks into full batches of one size.
 """
@@ -144,6 +144,23 @@ class BoxMasks(Masks):
         x = torch.arange(self.size[1], device=mask.device)
         rows, columns = (y >= top) & (y < bottom), (x >= left) & (x < right)
         return rows[:, :, None] & columns[:, None, :]
+
+
+@dataclass(frozen=True)
+class SharedMasks(Masks):
+    """A few masks of any shape, the same for every image: occlusion probes.
+
+    Attributes:
+        pixels: what each mask replaces.
+    """
+
+    pixels: Bool[Tensor, "mask height width"]
+    counts: Int[Tensor, " batch"]
+
+    def expand(
+        self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
+    ) -> Bool[Tensor, "pair height width"]:
+        return self.pixels[mask]
 
 
 def masked_scores(

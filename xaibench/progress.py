@@ -6,7 +6,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import (
@@ -101,3 +101,9 @@ class LiveProgress(Progress):
 
     def say(self, line: str) -> None:
         self._bar.console.print(line, markup=False, highlight=False)
+
+
+def for_terminal() -> AbstractContextManager[Progress]:
+    """Return bars where a person looks on, plain lines elsewhere; both on stderr."""
+    live = sys.stderr.isatty()
+    return LiveProgress(Console(stderr=True)) if live else nullcontext(LineProgress())

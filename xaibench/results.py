@@ -38,10 +38,11 @@ SCORES = pa.schema(
         ("backward_passes", pa.float64()),
     ]
 )
-"""One row for each image x explainer x metric; a metric of the model alone has neither image nor
-explainer. ``status``: ok, constant (the map says nothing), nan, failed, or undefined (the metric
-has no value there by its definition). Passes are those of the map, an image. Wall times vary
-from run to run and stand apart, in ``TIMINGS``, so that one seed gives the same bytes."""
+"""One row for each image x explainer x metric; a metric that needs no map has no explainer, one of
+the model alone has no image either. ``params`` are the explainer's, or else the metric's.
+``status``: ok, constant (the map says nothing), nan, failed, or undefined (the metric has no value
+there by its definition). Passes are those of the map, an image. Wall times vary from run to run
+and stand apart, in ``TIMINGS``, so that one seed gives the same bytes."""
 
 _NUMBERS = pa.list_(pa.float64())
 CURVES = pa.schema(
@@ -65,24 +66,38 @@ TIMINGS = pa.schema(
 
 @dataclass(frozen=True)
 class Cell:
-    """One explainer on one block of images: the unit of work."""
+    """One explainer on one block of images: the unit of work.
 
-    explainer: str
+    Attributes:
+        explainer: its label; None for what belongs to the images whoever explains them: metrics
+            that need no map, and superpixels.
+    """
+
+    explainer: str | None
     block: int
 
     @property
     def folder(self) -> str:
-        return f"{self.block:05d}/{self.explainer}"
+        return f"{self.block:05d}/{self.explainer or '_images'}"  # no label begins with _
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """What a cell gives: rows of the three tables, and its maps (NaN where there is none)."""
+    """What a cell gives: rows of the three tables, and its maps (NaN where there is none).
+
+    The cell without an explainer has no maps, but the superpixels that all the others used.
+    """
 
     scores: Sequence[Mapping[str, object]]
     curves: Sequence[Mapping[str, object]]
     timing: Mapping[str, object]
-    maps: np.ndarray
+    maps: np.ndarray | None
+    segments: np.ndarray | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays that there are, by their names."""
+        found = {"maps": self.maps, "segments": self.segments}
+        return {name: array for name, array in found.items() if array is not None}
 
 
 class RunFolder:
@@ -132,14 +147,15 @@ class RunFolder:
             _write_rows(result.scores, SCORES, partial / "scores.parquet")
             _write_rows(result.curves, CURVES, partial / "curves.parquet")
             _write_rows([result.timing], TIMINGS, partial / "timings.parquet")
-            np.save(partial / "maps.npy", result.maps, allow_pickle=False)
+            for name, array in result.arrays().items():
+                np.save(partial / f"{name}.npy", array, allow_pickle=False)
             os.replace(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
     def merge(
         self,
-        explainers: Iterable[str],
+        explainers: Iterable[str | None],
         blocks: int,
         model_rows: Sequence[Mapping[str, object]],
         images: Mapping[str, np.ndarray],
@@ -147,6 +163,7 @@ class RunFolder:
         """Make the run's tables and ``maps.h5`` of its cells.
 
         Args:
+            explainers: in the order of the rows; None for the cells of the images themselves.
             model_rows: rows of SCORES about the model alone.
             images: what stands beside the maps in ``maps.h5``: ids, images, masks/NAME.
         """
@@ -162,10 +179,10 @@ class RunFolder:
             for name, values in images.items():
                 file.create_dataset(name, data=values, compression="gzip")
             for explainer, folders in cells.items():
-                maps = [np.load(c / "maps.npy", allow_pickle=False) for c in folders]
-                file.create_dataset(
-                    f"maps/{explainer}", data=np.concatenate(maps), compression="gzip"
-                )
+                kind = "maps" if explainer else "segments"
+                parts = [np.load(c / f"{kind}.npy", allow_pickle=False) for c in folders]
+                name = f"maps/{explainer}" if explainer else kind
+                file.create_dataset(name, data=np.concatenate(parts), compression="gzip")
 
     def drop_cells(self) -> None:
         """Remove the cells, once all that is made of them is written."""

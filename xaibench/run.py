@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +14,17 @@ from xaibench.config import RunConfig, dump
 from xaibench.datasets.base import Data, channel_mean
 from xaibench.device import choose_device, reproducible
 from xaibench.errors import UserError
-from xaibench.fitting import trained_model, twin_model
+from xaibench.fitting import Fitted, by_target, fitted_models, training_log
 from xaibench.manifest import describe
-from xaibench.metrics.base import MapMetric, PredictionMetric, TwinMetric
-from xaibench.models.base import Classifier
+from xaibench.metrics.base import ImageMetric, MapMetric, PredictionMetric, TwinMetric
 from xaibench.predictions import prediction_table, with_selection
 from xaibench.present import present
 from xaibench.progress import Progress
 from xaibench.provenance import code_version, plugin_version
 from xaibench.results import Cell, RunFolder
-from xaibench.scoring import score_cell, score_predictions
+from xaibench.scoring import score_cell, score_images, score_predictions
 from xaibench.selection import check_images, select, with_targets
+from xaibench.submission import check_submission, submission_table
 from xaibench.training.evaluate import predict_logits
 
 
@@ -35,7 +35,7 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
     give the same folder, which is gone on with.
     """
     device = choose_device(config.device)
-    if all(isinstance(m, PredictionMetric) for m in config.metrics.values()):
+    if not any(isinstance(m, MapMetric | TwinMetric) for m in config.metrics.values()):
         raise UserError("metrics: name one that scores maps, such as deletion")
     plugins = [config.dataset, config.model, *config.explainers.values(), *config.metrics.values()]
     identity = {
@@ -54,37 +54,54 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
         cache = out / "cache"
         data = config.dataset.open(seed=config.seed, cache=cache, progress=progress)
         check_images(config.images, config.target, data)
-        model, trained = trained_model(config, config.training, data, device, cache, progress)
-        twin = twin_model(config, data, device, cache, progress)
-        predictions, items = predict_and_select(config, data, model, progress)
-        manifest = describe(config, data, model, trained, folder.run, device)
+        check_submission(config.submission, data.classes)
+        check_metrics(config, data)
+        fitted = fitted_models(config, data, device, cache, progress)
+        predictions, items = predict_and_select(config, data, fitted, progress)
+        manifest = describe(config, data, fitted, folder.run, device)
         folder.write_manifest(manifest | {"status": "running"})
         with replacing(folder.path / "training_log.csv") as file:
-            trained.log.to_csv(file, index=False)
+            training_log(fitted).to_csv(file, index=False)
         about = {
             "run": folder.run,
             "dataset": data.name,
             "split": config.images.split,
             "model": getattr(config.model, "architecture", config.model.name),
         }
-        explain_and_score(config, data, model, twin, items, folder, about, progress)
-        record(config, data, predictions, items, folder, about)
+        mean = channel_mean(data.splits["train"], config.seed)
+        explain_and_score(config, data, fitted, items, mean, folder, about, progress)
+        record(config, data, predictions, items, mean, folder, about)
     present(folder.path, progress)
     folder.write_manifest(manifest | {"status": "finished"})
     folder.drop_cells()
     return folder.path
 
 
+def check_metrics(config: RunConfig, data: Data) -> None:
+    """Raise UserError where a metric cannot take images of this size."""
+    for name, metric in config.metrics.items():
+        try:
+            metric.check(data.size)
+        except UserError as error:
+            raise UserError(f"metrics.{name}: {error}") from None
+
+
 def predict_and_select(
-    config: RunConfig, data: Data, model: Classifier, progress: Progress
+    config: RunConfig, data: Data, fitted: Sequence[Fitted], progress: Progress
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return predictions for the whole split, and the images and targets to explain."""
     split = config.images.split
-    logits = predict_logits(model, data.splits[split], progress=progress, title="Predicting")
-    probabilities = model.probabilities(logits).numpy()
-    predictions = prediction_table(data, split, probabilities)
+    columns = []
+    for each in fitted:
+        title = f"Predicting {each.label}" if each.label else "Predicting"
+        logits = predict_logits(each.model, data.splits[split], progress=progress, title=title)
+        columns.append(each.model.probabilities(logits).numpy())
+    predictions = prediction_table(data, split, np.concatenate(columns, axis=1))
     items = with_targets(predictions, config.target, data.classes)
     chosen = select(items, config.images, data.classes, config.seed)
+    if len(fitted) > 1:  # a block has one model
+        numbers = chosen["target"].map(data.classes.index)
+        chosen = chosen.iloc[np.argsort(numbers.to_numpy(), kind="stable")]
     asked = config.images.count
     if asked != "all" and len(chosen) < asked:
         progress.say(f"images: only {len(chosen)} of the {asked} asked for are there")
@@ -92,48 +109,56 @@ def predict_and_select(
 
 
 def blocks_of(config: RunConfig, items: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the items in blocks of at most ``images_per_block``, each for one model."""
     size = config.images_per_block
-    return [items.iloc[start : start + size] for start in range(0, len(items), size)]
+    parts = [part for _, part in items.groupby("target", sort=False)]
+    parts = parts if config.model_per_label else [items]
+    return [part.iloc[at : at + size] for part in parts for at in range(0, len(part), size)]
 
 
 def explain_and_score(
     config: RunConfig,
     data: Data,
-    model: Classifier,
-    twin: Classifier | None,
+    fitted: Sequence[Fitted],
     items: pd.DataFrame,
+    mean: np.ndarray,
     folder: RunFolder,
     about: dict[str, object],
     progress: Progress,
 ) -> None:
-    """Do every cell (explainer x block of images) that is not done yet."""
+    """Do every cell (explainer, or none, x block of images) that is not done yet."""
     of_maps = (MapMetric, TwinMetric)
     metrics = {k: m for k, m in config.metrics.items() if isinstance(m, of_maps)}
-    mean = channel_mean(data.splits["train"], config.seed)
-    total, done = len(items) * len(config.explainers), 0
+    of_images = {k: m for k, m in config.metrics.items() if isinstance(m, ImageMetric)}
+    models = by_target(fitted, data.classes)
+    whose = [None, *config.explainers]
+    total, done = len(items) * len(whose), 0
     pending = []
     for number, rows in enumerate(blocks_of(config, items)):
-        cells = [Cell(e, number) for e in config.explainers]
+        cells = [Cell(e, number) for e in whose]
         left = [cell for cell in cells if not folder.has(cell)]
         pending += [(rows, left)] if left else []
         done += len(rows) * (len(cells) - len(left))
     with progress.stage("Explaining and scoring", total, done) as advance:
         for rows, left in pending:
+            its = models[rows["target"].iloc[0]]
             block = make_block(
                 rows,
-                data,
+                its.data,
                 config.images.split,
                 about=about,
                 dataset_mean=mean,
                 segments=config.segments,
                 seed=config.seed,
-                device=model.device,
+                device=its.model.device,
             )
             for cell in left:
-                explainer = config.explainers[cell.explainer]
-                result = score_cell(
-                    cell, explainer, metrics, model, block, config.segments.id, twin
-                )
+                about_block = (its.model, block, config.segments.id)
+                if cell.explainer is None:
+                    result = score_images(cell, of_images, *about_block)
+                else:
+                    explainer = config.explainers[cell.explainer]
+                    result = score_cell(cell, explainer, metrics, *about_block, its.twin)
                 folder.write(cell, result)
                 advance(len(rows))
 
@@ -143,6 +168,7 @@ def record(
     data: Data,
     predictions: pd.DataFrame,
     items: pd.DataFrame,
+    mean: np.ndarray,
     folder: RunFolder,
     about: dict[str, object],
 ) -> None:
@@ -158,7 +184,12 @@ def record(
     at = items.index.to_numpy()
     targets = items["target"].map(data.classes.index).to_numpy()
     masks = records.masks(at, targets)
-    stored = {"ids": np.array(list(items["image"]), dtype="S"), "images": records.images(at)}
+    texts = {"ids": items["image"], "targets": items["target"]}
+    stored = {k: np.array([v.encode() for v in values]) for k, values in texts.items()}
+    stored |= {"images": records.images(at), "dataset_mean": mean}
     stored |= {f"masks/{name}": mask.astype(np.uint8) for name, mask in masks.items()}
-    blocks = math.ceil(len(items) / config.images_per_block)
-    folder.merge(config.explainers, blocks, rows, stored)
+    folder.merge([*config.explainers, None], len(blocks_of(config, items)), rows, stored)
+    if config.submission:
+        with replacing(folder.path / "submission.csv") as file:
+            table = submission_table(predictions, config.submission, data.classes)
+            table.to_csv(file, index=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,15 @@ from torch import Tensor
 from xaibench.config import plugin_parameters
 from xaibench.errors import PluginError, UserError
 from xaibench.explainers.base import Explainer, Explanation
-from xaibench.metrics.base import Curve, MapMetric, PredictionMetric, Scores, TwinMetric
+from xaibench.metrics.base import (
+    Curve,
+    ImageMetric,
+    MapMetric,
+    Metric,
+    PredictionMetric,
+    Scores,
+    TwinMetric,
+)
 from xaibench.models.base import Classifier, PassCount
 from xaibench.results import Cell, CellResult
 from xaibench.types import Batch, Task
@@ -90,18 +98,7 @@ def score_cell(
             result = metric.compare(maps, its_maps.maps)
         else:
             result = _score(metric, model, scored, maps)
-        _check_names(metric, result, block.batch, at)
-        for name in metric.value_names(tuple(block.batch.masks)):
-            shared = about | {
-                "metric": _labelled(name, metric, label),
-                "protocol": metric.protocol(name, segments),
-                "higher_is_better": metric.higher_is_better,
-            }
-            values = _spread(result, name, at, len(block.batch))
-            scores += [
-                dict(row) | shared | _verdict(value, outcome, result, name)
-                for row, value, outcome in zip(block.rows, values, outcomes, strict=True)
-            ]
+        scores += _score_rows(metric, label, result, block, outcomes, about, segments)
         curves += _curve_rows(result, block, at, cell.explainer, label)
     timing = {
         "run": block.rows[0]["run"],
@@ -112,6 +109,59 @@ def score_cell(
         "score_seconds": time.perf_counter() - begun,
     }
     return CellResult(scores, curves, timing, explanation.maps.cpu().numpy())
+
+
+def score_images(
+    cell: Cell,
+    metrics: Mapping[str, ImageMetric],
+    model: Classifier,
+    block: Block,
+    segments: str,
+) -> CellResult:
+    """Score a block's images by every metric that needs no map; keep their superpixels."""
+    begun = time.perf_counter()
+    scores = []
+    for label, metric in metrics.items():
+        with model.as_found():
+            result = metric.score_images(model, block.batch)
+        about = {"params": json.dumps(plugin_parameters(metric), sort_keys=True)}
+        outcomes = [_OUTCOMES["ok"]] * len(block.batch)
+        scores += _score_rows(metric, label, result, block, outcomes, about, segments)
+    timing = {
+        "run": block.rows[0]["run"],
+        "block": cell.block,
+        "images": len(block.batch),
+        "score_seconds": time.perf_counter() - begun,
+    }
+    superpixels = block.batch.segments.cpu().numpy().astype(np.int32)
+    return CellResult(scores, [], timing, maps=None, segments=superpixels)
+
+
+def _score_rows(
+    metric: MapMetric | TwinMetric | ImageMetric,
+    label: str,
+    result: Scores,
+    block: Block,
+    outcomes: Sequence[Outcome],
+    about: Mapping[str, object],
+    segments: str,
+) -> list[dict[str, object]]:
+    """Return a row an image and value; ``about`` is what is the same in all of them."""
+    at = [i for i, outcome in enumerate(outcomes) if outcome.scored]
+    _check_names(metric, result, block.batch, at)
+    rows = []
+    for name in metric.value_names(tuple(block.batch.masks)):
+        shared = about | {
+            "metric": _labelled(name, metric, label),
+            "protocol": metric.protocol(name, segments),
+            "higher_is_better": metric.higher_is_better,
+        }
+        values = _spread(result, name, at, len(block.batch))
+        rows += [
+            dict(row) | shared | _verdict(value, outcome, result, name)
+            for row, value, outcome in zip(block.rows, values, outcomes, strict=True)
+        ]
+    return rows
 
 
 def explain(
@@ -150,7 +200,7 @@ def _score(metric: MapMetric, model: Classifier, batch: Batch, maps: Tensor) -> 
 
 
 def _check_names(
-    metric: MapMetric | TwinMetric, scores: Scores, batch: Batch, at: list[int]
+    metric: MapMetric | TwinMetric | ImageMetric, scores: Scores, batch: Batch, at: list[int]
 ) -> None:
     wanted = metric.value_names(tuple(batch.masks)) if at else []
     if sorted(scores.values) != sorted(wanted):
@@ -160,7 +210,7 @@ def _check_names(
             raise PluginError(f"{name}: shape {tuple(values.shape)}, must be ({len(at)},)")
 
 
-def _labelled(name: str, metric: MapMetric | TwinMetric, label: str) -> str:
+def _labelled(name: str, metric: Metric, label: str) -> str:
     """Return a value's name with the metric's label in the config in place of its own."""
     return label + name.removeprefix(metric.name)
 

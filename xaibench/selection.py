@@ -7,6 +7,7 @@ import pandas as pd
 from xaibench.config import ConfidenceBand, ImageOptions
 from xaibench.datasets.base import Data
 from xaibench.errors import UserError, did_you_mean
+from xaibench.outcomes import outcomes, target_labels
 from xaibench.randomness import image_seed
 
 
@@ -62,15 +63,14 @@ def select(
     smaller one, and adding images to the split moves few.
     """
     chosen = items
-    if options.correct:
-        _needs_label(items, "correct")
-        chosen = chosen[chosen["label"] == chosen["predicted"]]
+    if options.outcome != "any":
+        right = outcomes(chosen)
+        chosen = chosen[right.eq(options.outcome == "correct").fillna(False)]
     if options.classes:
-        _needs_label(items, "classes")
         for name in options.classes:
             if name not in classes:
                 raise UserError(f"images.classes: no class {name!r}{did_you_mean(name, classes)}")
-        chosen = chosen[chosen["label"].isin(options.classes)]
+        chosen = chosen[_has_label(chosen, options.classes)]
     lottery = chosen["image"].map(lambda image: image_seed(seed, f"select/{image}"))
     by_lot = chosen.loc[lottery.sort_values(kind="stable").index]
     if options.confidence:
@@ -80,7 +80,7 @@ def select(
     if by_lot.empty:
         raise UserError(
             f"images: none of the {len(items)} candidates of split {options.split!r} is left by "
-            "`correct`, `classes` and `confidence`; loosen them"
+            "`outcome`, `classes` and `confidence`; loosen them"
         )
     # An image may be there for several targets, but overlapping bands draw an item once.
     once = ~by_lot.assign(at=by_lot.index).duplicated(["at", "target"])
@@ -92,6 +92,7 @@ def _band(by_lot: pd.DataFrame, band: ConfidenceBand) -> pd.DataFrame:
     return by_lot[inside].head(band.count)
 
 
-def _needs_label(items: pd.DataFrame, option: str) -> None:
-    if "label" not in items:
-        raise UserError(f"images.{option} needs one label an image, and this data set has several")
+def _has_label(items: pd.DataFrame, classes: tuple[str, ...]) -> pd.Series:
+    if "label" in items:
+        return items["label"].isin(classes)
+    return items["target"].isin(classes) & (target_labels(items) == 1)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from xaibench.errors import UserError
-from xaibench.figures.draw import aligned, draw_all, representative
+from xaibench.figures.draw import draw_all, representative
+from xaibench.finished import aligned
 from xaibench.progress import SilentProgress
 
 NAMES = ["training", "ranking", "curves", "panels", "agreement"]

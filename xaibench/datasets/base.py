@@ -83,6 +83,14 @@ class Dataset(ABC):
     def validate(self) -> None:
         """Raise UserError for what types cannot say; runs before anything loads."""
 
+    def get(self, cache: Path, progress: Progress) -> str:
+        """Fetch the files where that can be done; return what was done, or how they are had.
+
+        Raises:
+            UserError: a fetch failed.
+        """
+        return f"{self.name}: its files cannot be fetched; its documentation says what they are"
+
     @abstractmethod
     def open(self, *, seed: int, cache: Path, progress: Progress) -> Data:
         """Fetch, generate or find the files, and return the data set.

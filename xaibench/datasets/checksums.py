@@ -13,6 +13,12 @@ from xaibench.progress import Progress
 
 def checksums(files: Sequence[Path], cache: Path, progress: Progress) -> dict[str, str]:
     """Return file name -> MD5, remembering sums in ``cache / checksums.json``."""
+    sums = file_checksums(files, cache, progress)
+    return {file.name: md5 for file, md5 in zip(files, sums, strict=True)}
+
+
+def file_checksums(files: Sequence[Path], cache: Path, progress: Progress) -> list[str]:
+    """Return the MD5 of each file, in order; names may stand twice, in several folders."""
     memory = cache / "checksums.json"
     known = _known(memory)
     keys = {f: f"{f.resolve()}|{f.stat().st_size}|{f.stat().st_mtime_ns}" for f in files}
@@ -24,7 +30,7 @@ def checksums(files: Sequence[Path], cache: Path, progress: Progress) -> dict[st
                 advance(file.stat().st_size)
         with replacing(memory) as partial:
             partial.write_text(json.dumps(known, indent=1))
-    return {f.name: known[keys[f]] for f in files}
+    return [known[keys[f]] for f in files]
 
 
 def _known(memory: Path) -> dict[str, str]:

@@ -1,12 +1,19 @@
-"""Draws from a split that keep what matters."""
+"""Splits of a data set: whole patients, and draws that keep the share of each label."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
-from jaxtyping import Int
+import pandas as pd
+from jaxtyping import Int, Shaped
 from sklearn.model_selection import train_test_split
 
+from xaibench.atomic import replacing
 from xaibench.errors import UserError
+
+SPLITS = ("train", "valid", "test")
+MANIFESTS = {"train": "train.csv", "valid": "val.csv", "test": "test.csv"}
 
 
 def stratified_fraction(
@@ -29,3 +36,78 @@ def stratified_fraction(
             f"a stratified fraction of {fraction} of {len(labels)} images cannot be drawn: {error}"
         ) from None
     return np.sort(kept)
+
+
+def patient_split(
+    groups: Shaped[np.ndarray, " n"],
+    fractions: tuple[float, float, float] = (0.8, 0.09, 0.11),
+    seed: int = 42,
+) -> Shaped[np.ndarray, " n"]:
+    """Return "train", "valid" or "test" for each image, all images of a patient in one split.
+
+    Patients are shuffled by the seed and laid end to end, each as long as its number of images; the
+    split that holds a patient's middle has the patient. So a split's share of the images is off its
+    fraction by at most the share of the largest patient, and the order of the rows is of no matter.
+
+    Args:
+        groups: the patient of each image.
+        fractions: of the images, for train, valid and test; they add up to 1.
+    """
+    if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise UserError(f"split fractions are {fractions}; they must be 0 or more and add up to 1")
+    patients, images = np.unique(groups, return_inverse=True)
+    counts = np.bincount(images, minlength=len(patients))
+    order = np.random.default_rng(seed).permutation(len(patients))
+    ends = np.cumsum(counts[order])
+    middles = (ends - counts[order] / 2) / max(len(groups), 1)
+    split_of = np.empty(len(patients), dtype=np.int64)
+    split_of[order] = np.searchsorted(np.cumsum(fractions)[:2], middles, side="right")
+    lacking = [n for i, n in enumerate(SPLITS) if fractions[i] > 0 and not (split_of == i).any()]
+    if lacking:
+        raise UserError(
+            f"{len(patients)} patients are too few for splits of {fractions}: {lacking[0]} "
+            "would be empty; add images, choose another seed, or other fractions"
+        )
+    return np.array(SPLITS)[split_of[images]]
+
+
+def check_no_overlap(groups: Shaped[np.ndarray, " n"], split: Shaped[np.ndarray, " n"]) -> None:
+    """Raise UserError where a patient has images in two splits."""
+    pairs = pd.DataFrame({"group": groups, "split": split}).drop_duplicates()
+    twice = sorted(pairs["group"][pairs["group"].duplicated()].unique())
+    if twice:
+        raise UserError(
+            f"{len(twice)} patients are in more than one split ({', '.join(map(str, twice[:3]))}); "
+            "a patient's images must all be in one: split anew, or mend the manifests"
+        )
+
+
+def write_manifests(folder: Path, table: pd.DataFrame) -> None:
+    """Write ``train.csv``, ``val.csv`` and ``test.csv`` of a table of images.
+
+    Args:
+        table: one row an image: path, label (more label columns may follow), patient, split.
+    """
+    check_no_overlap(table["patient"].to_numpy(), table["split"].to_numpy())
+    for split, name in MANIFESTS.items():
+        with replacing(folder / name) as partial:
+            table[table["split"] == split].drop(columns="split").to_csv(partial, index=False)
+
+
+def read_manifests(folder: Path) -> pd.DataFrame:
+    """Return the table that `write_manifests` wrote: path, label, ..., patient, split."""
+    parts = []
+    for split, name in MANIFESTS.items():
+        try:
+            part = pd.read_csv(folder / name, dtype={"path": str, "patient": str})
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{folder / name}: cannot be read as a table ({error}); {folder} must hold "
+                f"{', '.join(MANIFESTS.values())}"
+            ) from None
+        if lacking := [c for c in ("path", "label", "patient") if c not in part]:
+            raise UserError(f"{folder / name}: lacks the column {lacking[0]!r}")
+        parts.append(part.assign(split=split))
+    table = pd.concat(parts, ignore_index=True)
+    check_no_overlap(table["patient"].to_numpy(), table["split"].to_numpy())
+    return table

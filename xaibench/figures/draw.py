@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xaibench.errors import UserError
 from xaibench.figures import agreement, curves, panels, ranking, training
 from xaibench.figures.base import save
-from xaibench.leaderboard import merge, of_explainers, summarise
+from xaibench.finished import FinishedRun
+from xaibench.leaderboard import of_explainers, summarise
 from xaibench.progress import Progress
-from xaibench.tables import true_name
 
 AGREEMENT_IMAGES = 128  # enough for a mean; whole maps of all images may not fit in memory
 
@@ -45,37 +42,27 @@ def draw_all(folder: Path, progress: Progress) -> list[Path]:
     return written
 
 
-class _Run:
+class _Run(FinishedRun):
     """A run's folder; each method yields the figures of one kind, none if their file is missing."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        manifest = folder / "manifest.json"
-        if not manifest.is_file():
-            raise UserError(f"{folder} holds no manifest.json; give the folder of a finished run")
-        self.manifest = json.loads(manifest.read_text(encoding="utf-8"))
-        self.dataset = true_name(self.manifest["dataset"]["name"])
-        self.scores = merge([folder])
+        super().__init__(folder)
         roles = of_explainers(self.scores).drop_duplicates("explainer")
         self.controls = list(roles.loc[roles["control"].eq(True), "explainer"])
         self.order = list(roles["explainer"])
 
-    def _table(self, name: str) -> pd.DataFrame | None:
-        path = self.folder / name
-        return pd.read_parquet(path) if path.is_file() else None
-
     def training(self) -> Iterator[tuple[str, Figure | None]]:
-        path = self.folder / "training_log.csv"
-        if path.is_file() and path.stat().st_size:
+        log = self.csv("training_log.csv")
+        if log is not None:
             monitor = self.manifest.get("training", {}).get("monitor", "accuracy")
-            yield "training", training.draw(pd.read_csv(path), self.dataset, monitor)
+            yield "training", training.draw(log, self.dataset, monitor)
 
     def rankings(self) -> Iterator[tuple[str, Figure | None]]:
         if self.order:
             yield "ranking", ranking.draw(summarise(self.scores))
 
     def curves(self) -> Iterator[tuple[str, Figure | None]]:
-        table = self._table("curves.parquet")
+        table = self.parquet("curves.parquet")
         if table is not None:
             rows = self.scores.dropna(subset="image").drop_duplicates("image")
             groups = rows["group"].fillna(rows["image"])
@@ -83,50 +70,38 @@ class _Run:
             yield "curves", curves.draw(table, self.dataset, of_image, self.controls)
 
     def panels(self) -> Iterator[tuple[str, Figure | None]]:
-        predictions = self._table("predictions.parquet")
-        with self._maps() as file:
-            if file is None or predictions is None:
+        with self.maps() as file:
+            if file is None or self.predictions is None:
                 return
-            ids = file["ids"].asstr()[:]
-            rows = aligned(list(ids), predictions)
+            rows = self.items(file)
             at = representative(rows)
             images, masks = file["images"][at], {n: m[at] for n, m in file.get("masks", {}).items()}
             names = self._explainers(file)
             for start in range(0, len(names), panels.ABREAST):
                 maps = {n: file["maps"][n][at] for n in names[start : start + panels.ABREAST]}
                 figure = panels.draw(
-                    ids[at], images, maps, masks, rows.iloc[at], self.dataset, self.controls
+                    list(rows["image"].iloc[at]),
+                    images,
+                    maps,
+                    masks,
+                    rows.iloc[at],
+                    self.dataset,
+                    self.controls,
                 )
                 yield f"panels_{start // panels.ABREAST + 1}" if start else "panels", figure
 
     def agreement(self) -> Iterator[tuple[str, Figure | None]]:
-        with self._maps() as file:
+        with self.maps() as file:
             if file is None:
                 return
             first = slice(AGREEMENT_IMAGES)
             table = agreement.agreement({n: file["maps"][n][first] for n in self._explainers(file)})
             yield "agreement", agreement.draw(table, self.dataset, self.controls)
 
-    def _maps(self) -> AbstractContextManager[h5py.File | None]:
-        path = self.folder / "maps.h5"
-        return h5py.File(path) if path.is_file() else nullcontext()
-
     def _explainers(self, file: h5py.File) -> list[str]:
         """Return the explainers with maps, in the order of the scores."""
         there = file["maps"].keys()
         return [n for n in self.order if n in there] + sorted(set(there) - set(self.order))
-
-
-def aligned(ids: Sequence[str], predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the images that have maps, one a map.
-
-    An image that is explained for several targets has as many rows as maps, in the same order.
-    """
-    chosen = predictions[predictions["selected"].astype(bool)]
-    turn = chosen.groupby("image").cumcount()
-    wanted = pd.Series(list(ids), dtype=object)
-    keys = pd.MultiIndex.from_arrays([wanted, wanted.groupby(wanted).cumcount()])
-    return chosen.set_index([chosen["image"], turn]).loc[keys].reset_index(drop=True)
 
 
 def representative(rows: pd.DataFrame, most: int = panels.MOST) -> list[int]:

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from xaibench.figures.base import COLUMN, PAGE, SMALL, blank, legend_below, style, title, wrapped
+from xaibench.roc import class_names
 
 MOST = 8  # images in one figure
 SIGNED = "RdBu_r"
@@ -60,10 +61,10 @@ def draw(
         figure = blank(width, max(side, 0.6) * len(ids) + 1.5)
         grid = figure.subplots(len(ids), 1 + len(maps), squeeze=False)
         for row, (axes, image) in enumerate(zip(grid, images, strict=False)):
-            _patch(axes[0], image, {name: mask[row] for name, mask in masks.items()})
+            patch(axes[0], image, {name: mask[row] for name, mask in masks.items()})
             _say(axes[0], ids[row], predictions.iloc[row], class_names(predictions))
             for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
-                _overlay(ax, image, np.asarray(values[row]), signed[name])
+                overlay(ax, image, np.asarray(values[row]), signed[name])
         for ax, name in zip(grid[0], ["patch", *maps], strict=True):
             control = "\n(control)" if name in controls else ""
             ax.set_title(wrapped(name, 11) + control, fontsize=SMALL)
@@ -74,12 +75,6 @@ def draw(
             "each map's colours end at q, the 99th percentile of its own |values|",
         )
     return figure
-
-
-def class_names(predictions: pd.DataFrame) -> list[str]:
-    """Return the classes in order, from the columns ``p_<class>``."""
-    columns = [c for c in predictions.columns if c.startswith("p_") and c != "p_target"]
-    return [column.removeprefix("p_") for column in columns]
 
 
 def truth(row: pd.Series, classes: list[str]) -> str:
@@ -99,11 +94,11 @@ def _named(value: object, classes: list[str]) -> str:
 
 def _say(ax: Axes, image: str, row: pd.Series, classes: list[str]) -> None:
     target, predicted = (_named(row[column], classes) for column in ("target", "predicted"))
-    of = "" if target == predicted else f"({_short(target, 8)})"
+    of = "" if target == predicted else f"({short(target, 8)})"
     lines = [
-        _short(image, 18),
-        f"true: {_short(truth(row, classes), 12)}",
-        f"model: {_short(predicted, 11)}",
+        short(image, 18),
+        f"true: {short(truth(row, classes), 12)}",
+        f"model: {short(predicted, 11)}",
         f"p{of} = {row['p_target']:.2f}",
     ]
     ax.annotate(
@@ -117,19 +112,19 @@ def _say(ax: Axes, image: str, row: pd.Series, classes: list[str]) -> None:
     )
 
 
-def _short(text: str, letters: int) -> str:
+def short(text: str, letters: int) -> str:
     return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
-def _as_rgb(image: np.ndarray) -> np.ndarray:
+def as_rgb(image: np.ndarray) -> np.ndarray:
     """Return (H, W, 3) floats in [0, 1]; any number of channels but three is shown as its mean."""
     values = image / 255.0 if image.dtype == np.uint8 else np.clip(image, 0, 1)
     return values if values.shape[-1] == 3 else values.mean(axis=-1, keepdims=True).repeat(3, -1)
 
 
-def _patch(ax: Axes, image: np.ndarray, masks: Mapping[str, np.ndarray]) -> None:
-    _bare(ax)
-    ax.imshow(_as_rgb(image))
+def patch(ax: Axes, image: np.ndarray, masks: Mapping[str, np.ndarray]) -> None:
+    bare(ax)
+    ax.imshow(as_rgb(image))
     for colour, (name, mask) in zip(_outlines(masks), masks.items(), strict=True):
         line = _line(name)
         if 0 < mask.mean() < 1:
@@ -139,12 +134,12 @@ def _patch(ax: Axes, image: np.ndarray, masks: Mapping[str, np.ndarray]) -> None
             ax.add_patch(Rectangle((0, 0), *size, fill=False, ec=colour, lw=1.5, ls=line))
 
 
-def _overlay(ax: Axes, image: np.ndarray, values: np.ndarray, signed: bool) -> None:
-    _bare(ax)
-    grey = _as_rgb(image).mean(axis=-1)
+def overlay(ax: Axes, image: np.ndarray, values: np.ndarray, signed: bool) -> None:
+    bare(ax)
+    grey = as_rgb(image).mean(axis=-1)
     ax.imshow(grey, cmap="gray", vmin=-0.3, vmax=1.2)  # pale, so that the map's colours stand out
     if not np.isfinite(values).all():
-        _note(ax, "failed")
+        note(ax, "failed")
         return
     cap = np.percentile(np.abs(values), 99) or np.abs(values).max() or 1.0
     if signed:
@@ -152,17 +147,17 @@ def _overlay(ax: Axes, image: np.ndarray, values: np.ndarray, signed: bool) -> N
     else:
         ax.imshow(values, cmap=POSITIVE, vmin=0.0, vmax=cap)
     if values.min() == values.max():
-        _note(ax, "constant")
+        note(ax, "constant")
 
 
-def _note(ax: Axes, text: str) -> None:
+def note(ax: Axes, text: str) -> None:
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
     ax.text(
         0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=SMALL, bbox=box
     )
 
 
-def _bare(ax: Axes) -> None:
+def bare(ax: Axes) -> None:
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
 

@@ -59,6 +59,9 @@ class Metric(ABC):
     def validate(self) -> None:
         """Raise UserError for what types cannot say; runs before anything loads."""
 
+    def check(self, size: tuple[int, int]) -> None:
+        """Raise UserError where images of (height, width) are not for it; runs before training."""
+
     @property
     def bounds(self) -> tuple[float, float]:
         """Smallest and largest value for these parameters: logits have none."""
@@ -92,6 +95,18 @@ class MapMetric(Metric):
         self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
     ) -> Scores:
         """Score finite maps of a batch."""
+
+
+class ImageMetric(Metric):
+    """Scores the model on images without any map, once for each image and target; has no curves."""
+
+    @abstractmethod
+    def value_names(self, masks: tuple[str, ...]) -> list[str]:
+        """Return the names of the values that ``score_images`` gives."""
+
+    @abstractmethod
+    def score_images(self, model: Classifier, batch: Batch) -> Scores:
+        """Score the images of a batch."""
 
 
 class PredictionMetric(Metric):

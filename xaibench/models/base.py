@@ -54,6 +54,10 @@ class Classifier(nn.Module):
         linear_head: name of the last ``nn.Linear``, or None.
         pool: name of the module that pools the last feature map for the head, or None.
         input_shape: channels, height and width of the images it was built for.
+        stages: the names of modules (or of single parameters) from input to output, grouped into
+            stages; the head is in none. Training can freeze the first of them.
+        head_module: name of the module that makes the outputs of the pooled features;
+            ``linear_head`` where that is the whole head.
         weights: where the weights came from, for the manifest.
         batch_size: images in one pass of the masking engine.
     """
@@ -70,6 +74,8 @@ class Classifier(nn.Module):
         linear_head: str | None,
         pool: str | None,
         input_shape: tuple[int, int, int],
+        stages: tuple[tuple[str, ...], ...] = (),
+        head_module: str | None = None,
         weights: str = "none",
         batch_size: int = 64,
     ) -> None:
@@ -81,6 +87,8 @@ class Classifier(nn.Module):
         self.linear_head = linear_head
         self.pool = pool
         self.input_shape = input_shape
+        self.stages = stages
+        self.head_module = head_module or linear_head
         self.weights = weights
         self.batch_size = batch_size
         self.passes = PassCount()

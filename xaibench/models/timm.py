@@ -12,11 +12,19 @@ from typing import Literal
 import huggingface_hub
 import timm
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from pydantic import PositiveInt
+from torch import nn
 
 from xaibench.errors import UserError, did_you_mean
 from xaibench.models.base import Classifier, Model, head_for
+from xaibench.models.timm_parts import (
+    cam_layer,
+    classifier_name,
+    pool_name,
+    replace_head,
+    stages,
+)
+from xaibench.models.weight_files import GreyStem, load_weights
 from xaibench.registry import register
 from xaibench.types import Task
 
@@ -30,16 +38,19 @@ class Timm(Model):
 
     ``weights``: ``imagenet`` (from timm's hub), ``none``, or the path of a state dict (.pt, .pth)
     or .safetensors file. Head and stem are adapted to classes and channels: the head is left
-    fresh where its shape differs; a stem of three channels is summed into one, which answers to a
-    grey image as the three did to its three copies (timm does the same).
+    fresh where its shape differs. ``grey_stem``: how a stem of three channels becomes one: ``sum``
+    answers to a grey image as the three did to its three copies, ``mean`` a third as strongly.
     ``weights_fallback``: what happens where the hub cannot be reached. ``single_logit``: two
-    classes on one logit instead of two.
+    classes on one logit instead of two. ``hidden``: width of a hidden layer: the head is then
+    linear, ReLU, linear, and no class activation map can be made of it.
     """
 
     architecture: str = "resnet18"
     weights: str = "imagenet"
     weights_fallback: Literal["none", "error"] = "error"
+    grey_stem: GreyStem = "sum"
     single_logit: bool = False
+    hidden: PositiveInt | None = None
     cam_layer: str | None = None
 
     def validate(self) -> None:
@@ -60,30 +71,47 @@ class Timm(Model):
         head = head_for(task, self.single_logit)
         outputs = 1 if head == "single_logit" else len(classes)
         options = {"num_classes": outputs, "in_chans": channels} | self._fixed_size(size)
-        net, used = self._with_weights(
-            lambda pretrained: timm.create_model(
-                self.architecture, pretrained=pretrained, **options
-            )
-        )
+        net, used = self._with_weights(lambda pretrained: self._net(pretrained, options))
         config = net.pretrained_cfg
         per_channel = lambda values: (
             tuple(values) if channels == len(values) else (sum(values) / len(values),) * channels
         )
-        info = getattr(net, "feature_info", None)
+        name = classifier_name(net)
+        linear = name is not None and isinstance(net.get_submodule(name), nn.Linear)
         return Classifier(
             net,
             head=head,
             classes=classes,
             mean=per_channel(config["mean"]),
             std=per_channel(config["std"]),
-            cam_layer=self.cam_layer or (info[-1]["module"] if info and _has_maps(net) else None),
-            linear_head=_linear_head(net),
-            pool="global_pool"
-            if isinstance(getattr(net, "global_pool", None), nn.Module)
-            else None,
+            cam_layer=self.cam_layer or cam_layer(net, name),
+            linear_head=name if linear else None,
+            pool=pool_name(net),
             input_shape=(channels, *size),
+            stages=stages(net, name),
+            head_module=name,
             weights=used,
         )
+
+    def _net(self, pretrained: bool, options: dict[str, object]) -> nn.Module:
+        net = timm.create_model(self.architecture, pretrained=pretrained, **options)
+        if pretrained and options["in_chans"] == 1 and self.grey_stem == "mean":
+            with torch.no_grad():  # timm has summed them
+                for stem in _named(net, "first_conv"):
+                    net.get_submodule(stem).weight /= 3
+        if self.hidden is None:
+            return net
+        name = classifier_name(net)
+        if name is None or not isinstance(net.get_submodule(name), nn.Linear):
+            raise UserError(
+                f"hidden: {self.architecture} has no linear head in whose place a hidden layer "
+                "could go; leave it out, or use another architecture"
+            )
+        linear = net.get_submodule(name)
+        layers = nn.Linear(linear.in_features, self.hidden), nn.ReLU()
+        mlp = nn.Sequential(*layers, nn.Linear(self.hidden, linear.out_features))
+        replace_head(net, name, mlp)
+        return net
 
     def _fixed_size(self, size: tuple[int, int]) -> dict[str, object]:
         """Return timm's option for the size of a network that is built for one size."""
@@ -97,7 +125,8 @@ class Timm(Model):
         if self.weights != "imagenet":
             net = create(False)
             path = Path(self.weights)
-            _load(net, path)
+            stems, heads = _named(net, "first_conv"), _named(net, "classifier")
+            load_weights(net, path, stems=stems, heads=heads, grey_stem=self.grey_stem)
             return net, f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
         config = timm.get_pretrained_cfg(self.architecture)
         if config is None or not (config.hf_hub_id or config.url):
@@ -114,11 +143,6 @@ class Timm(Model):
             f"weights: imagenet: {problem}; set model.weights to a file or to 'none', or "
             "model.weights_fallback to 'none' to go on without"
         )
-
-
-def _has_maps(net: nn.Module) -> bool:
-    """Say whether the network's stages give maps (B, K, h, w), as convolutional ones do."""
-    return getattr(net, "output_fmt", "NCHW") == "NCHW" and not hasattr(net, "patch_embed")
 
 
 def _nearest(name: str) -> str:
@@ -155,51 +179,7 @@ def _hub_problem(hub_id: str | None) -> str | None:
     return problem[0]
 
 
-def _linear_head(net: nn.Module) -> str | None:
-    classifier = net.get_classifier() if hasattr(net, "get_classifier") else None
-    names = [name for name, module in net.named_modules() if module is classifier]
-    return names[0] if isinstance(classifier, nn.Linear) and names else None
-
-
-def _load(net: nn.Module, path: Path) -> None:
-    """Load a state dict, with head and stem adapted; everything else must fit."""
-    state = _read(path)
-    wanted = net.state_dict()
-    as_tuple = lambda value: (value,) if isinstance(value, str) else tuple(value or ())
-    heads = as_tuple(net.pretrained_cfg.get("classifier"))
-    stems = [f"{name}.weight" for name in as_tuple(net.pretrained_cfg.get("first_conv"))]
-    for key in stems:
-        if key in state and state[key].shape[1] == 3 and wanted[key].shape[1] == 1:
-            state[key] = state[key].sum(dim=1, keepdim=True)
-    for key, value in wanted.items():
-        fresh_head = key.rpartition(".")[0] in heads
-        if fresh_head and (key not in state or state[key].shape != value.shape):
-            state[key] = value
-        elif key.endswith("num_batches_tracked"):  # older files do not hold this counter
-            state.setdefault(key, value)
-    problems = [f"lacks {k}" for k in wanted if k not in state]
-    problems += [f"has {k}, which the network has not" for k in state if k not in wanted]
-    problems += [
-        f"{k} is {tuple(state[k].shape)}, must be {tuple(v.shape)}"
-        for k, v in wanted.items()
-        if k in state and state[k].shape != v.shape
-    ]
-    if problems:
-        raise UserError(
-            f"weights: {path} does not fit the architecture ({len(problems)} differences): "
-            + "; ".join(problems[:3])
-        )
-    net.load_state_dict(state)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # each format raises its own kind for a damaged file
-        raise UserError(f"weights: {path} cannot be read: {type(error).__name__}") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(f"weights: {path} holds no state dict (names with tensors)")
-    return dict(state)
+def _named(net: nn.Module, key: str) -> tuple[str, ...]:
+    """Return the names of the modules that timm's record of a network has under a key."""
+    value = net.pretrained_cfg.get(key)
+    return (value,) if isinstance(value, str) else tuple(value or ())

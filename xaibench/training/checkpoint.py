@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 import torch
@@ -26,9 +27,13 @@ LOG_COLUMNS = {
     "epoch": "int64",
     "step": "int64",
     "train_loss": "float64",
+    "train_accuracy": "float64",
+    "train_auroc": "float64",
+    "train_mae": "float64",
     "valid_loss": "float64",
     "valid_accuracy": "float64",
     "valid_auroc": "float64",
+    "valid_mae": "float64",
     "learning_rate": "float64",
     "seconds": "float64",
 }
@@ -41,11 +46,14 @@ class Trained:
     """What training left behind.
 
     Attributes:
-        log: a row an epoch: epoch (from 1), step (taken so far), train_loss (mean over the
-            epoch's images, as they were trained on), valid_loss, valid_accuracy, valid_auroc,
-            learning_rate (of the epoch's last step), seconds (the epoch, with its validation).
-        best_epoch: the epoch whose weights the model has; 0 if it is as it was built.
-        best_value: the monitored validation figure of that epoch; NaN for epoch 0.
+        log: a row a validation: epoch (from 1, of the last step), step (taken so far); loss,
+            accuracy, auroc and mae, as ``Figures`` has them, of the images since the row before
+            (``train_``: as they were trained on, augmented, weights moving, dropout on) and of
+            the validation images (``valid_``); learning_rate (of the last step), seconds (since
+            the row before, with the validation).
+        best_epoch: the epoch of the row whose weights the model has; 0 if it is as it was built.
+        best_step: the steps taken before that row; 0 likewise.
+        best_value: the monitored validation figure of that row; NaN where there is none.
         key: hash of all that decides the weights.
         folder: the checkpoint's.
         resumed_from: the step at which an interrupted training went on, or None.
@@ -54,6 +62,7 @@ class Trained:
 
     log: pd.DataFrame
     best_epoch: int
+    best_step: int
     best_value: float
     key: str
     folder: Path
@@ -63,19 +72,24 @@ class Trained:
 
 @dataclass(frozen=True)
 class State:
-    """Where training stands; the rest follows from seed, epoch and step."""
+    """Where training stands; the rest follows from seed and step."""
 
     step: int = 0
-    epoch: int = 0  # finished ones, validation included
-    loss_sum: float = 0.0  # of the running epoch, each image once
-    images: int = 0
-    seconds: float = 0.0
-    best_epoch: int = 0
+    best: int = 0  # the best row, from 1; 0 where there is none
     best_value: float = math.nan
     rows: list[dict[str, int | float]] = field(default_factory=list)
 
 
-Parts = Mapping[str, torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]
+@runtime_checkable
+class Part(Protocol):
+    """What is saved beside the state: model, optimiser, gradient scaler, running figures."""
+
+    def state_dict(self) -> dict: ...
+
+    def load_state_dict(self, state: dict) -> object: ...
+
+
+Parts = Mapping[str, Part]
 
 
 @dataclass(frozen=True)
@@ -106,8 +120,8 @@ class Checkpoint:
         """Return the checkpoint that a training with these settings has; see ``fit``."""
         facts = {
             "recipe": dict(recipe),
-            # How often it is saved changes nothing that is learnt.
-            "options": options.model_dump(mode="json", exclude={"save_every"}),
+            # How often it is saved and what else is written changes nothing that is learnt.
+            "options": options.model_dump(mode="json", exclude={"save_every", "tensorboard"}),
             "seed": seed,
             "data": data.name,
             "data_checksum": data.checksum,
@@ -134,28 +148,30 @@ class Checkpoint:
                     raise ValueError(f"{name} is not as it was written")
             # By way of text: not every pandas reads a float back to the last bit.
             log = _table(pd.read_csv(self.folder / _LOG, dtype=str))
-            epoch, value = facts["best_epoch"], facts["best_value"]
+            best, value = (facts["best_epoch"], facts["best_step"]), facts["best_value"]
             self._load_best(model)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             progress.say(damaged(self.folder, error))
             return None
         value = math.nan if value is None else value
-        return Trained(log, epoch, value, self.key, self.folder, None, 0)
+        return Trained(log, *best, value, self.key, self.folder, None, 0)
 
     def finish(self, model: Classifier, state: State, resumed_from: int | None) -> Trained:
         """Put the best weights into the model, and close the checkpoint."""
-        if state.best_epoch:
+        if state.best:
             self._load_best(model)
         else:
             self.save_best(model)
         log = _table(pd.DataFrame(state.rows, columns=list(LOG_COLUMNS)))
         with replacing(self.folder / _LOG) as path:
             log.to_csv(path, index=False)
-        epoch, value = state.best_epoch, state.best_value
+        row = state.rows[state.best - 1] if state.best else {"epoch": 0, "step": 0}
+        best, value = (row["epoch"], row["step"]), state.best_value
         facts = {
             "key": self.key,
             "finished": True,
-            "best_epoch": epoch,
+            "best_epoch": best[0],
+            "best_step": best[1],
             "best_value": None if math.isnan(value) else value,
             "files": {name: _checksum(self.folder / name) for name in (_BEST, _LOG)},
             **self.facts,
@@ -167,7 +183,7 @@ class Checkpoint:
         for left in (self.state_file, *self.folder.glob(".*.*.*")):
             left.unlink(missing_ok=True)
         steps = state.step - (resumed_from or 0)
-        return Trained(log, epoch, value, self.key, self.folder, resumed_from, steps)
+        return Trained(log, *best, value, self.key, self.folder, resumed_from, steps)
 
     def save_best(self, model: Classifier) -> None:
         with replacing(self.folder / _BEST) as path:
@@ -195,7 +211,7 @@ class Checkpoint:
         state = State(**saved["state"])
         if saved["key"] != self.key:
             raise ValueError("it belongs to another training")
-        if state.best_epoch:
+        if state.best:
             load_file(self.folder / _BEST)  # raises now rather than when training is over
         for name, part in parts.items():
             part.load_state_dict(saved[name])

@@ -20,9 +20,11 @@ from xaibench.datasets.base import Images, Split
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress, SilentProgress
-from xaibench.training.losses import loss_for
+from xaibench.training.losses import Loss, loss_for
 
 Monitor = Literal["accuracy", "auroc", "loss"]
+FIGURES = ("loss", "accuracy", "auroc", "mae")
+"""What a log says of training and validation images."""
 
 _BLOCK = 256
 
@@ -31,11 +33,13 @@ class Figures(TypedDict):
     """What a model's logits are worth; NaN where a figure cannot be had.
 
     Attributes:
-        loss: in [0, inf), as in training.
+        loss: in [0, inf), as in training, with the weights of positives where it has them.
         accuracy: share of right answers in [0, 1], over all labels that are there; NaN for
             regression.
         auroc: area under the ROC curve in [0, 1]: of class 1 for two classes, else the mean
             over classes (one against the rest) or labels. NaN for regression.
+        mae: mean absolute error of a regression, over all labels that are there, in [0, inf);
+            NaN for any other head.
         skipped: the classes or labels that the AUROC leaves out, since the images hold only
             positives or only negatives of them.
     """
@@ -43,6 +47,7 @@ class Figures(TypedDict):
     loss: float
     accuracy: float
     auroc: float
+    mae: float
     skipped: tuple[str, ...]
 
 
@@ -141,17 +146,26 @@ def predict_logits(
 
 
 def figures(
-    model: Classifier, logits: Float[Tensor, "n output"], labels: Shaped[Tensor, "n *labels"]
+    model: Classifier,
+    logits: Float[Tensor, "n output"],
+    labels: Shaped[Tensor, "n *labels"],
+    loss: Loss | None = None,
 ) -> Figures:
-    """Return loss, accuracy and AUROC of logits against the true labels; never an invented one."""
+    """Return what logits are worth against the true labels; never an invented figure.
+
+    Args:
+        loss: the head's own, without weights, if None.
+    """
     logits, labels = logits.cpu(), labels.cpu()
     if not logits.isfinite().all():
-        return Figures(loss=math.nan, accuracy=math.nan, auroc=math.nan, skipped=model.classes)
+        none = dict.fromkeys(FIGURES, math.nan)
+        return Figures(**none, skipped=model.classes)
     auroc, skipped = _auroc(model, logits, labels)
     return Figures(
-        loss=_loss(model, logits, labels),
+        loss=_loss(loss or loss_for(model.head), logits, labels),
         accuracy=_accuracy(model, logits, labels),
         auroc=auroc,
+        mae=_mae(model, logits, labels),
         skipped=skipped,
     )
 
@@ -180,10 +194,16 @@ def better(monitor: Monitor, value: float, best: float) -> bool:
     return value < best if monitor == "loss" else value > best
 
 
-def _loss(model: Classifier, logits: Tensor, labels: Tensor) -> float:
+def _loss(loss: Loss, logits: Tensor, labels: Tensor) -> float:
     if labels.is_floating_point() and labels.isnan().all():
         return math.nan
-    return float(loss_for(model.head)(logits.double(), labels))
+    return float(loss(logits.double(), labels))
+
+
+def _mae(model: Classifier, logits: Tensor, labels: Tensor) -> float:
+    if model.head != "regression":
+        return math.nan
+    return float((logits.double() - labels.reshape(logits.shape).double()).abs().nanmean())
 
 
 def _accuracy(model: Classifier, logits: Tensor, labels: Tensor) -> float:

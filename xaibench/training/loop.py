@@ -10,40 +10,37 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from xaibench.datasets.base import Data, Split
+from xaibench.datasets.base import Data
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.progress import Advance, Progress
 from xaibench.randomness import image_seed
 from xaibench.training.augment import augment
-from xaibench.training.checkpoint import (
-    LOG_COLUMNS,
-    Checkpoint,
-    State,
-    Trained,
-    damaged,
-    weights_of,
-)
+from xaibench.training.checkpoint import Checkpoint, State, Trained, damaged, weights_of
 from xaibench.training.evaluate import (
+    FIGURES,
     as_images,
-    as_labels,
     better,
     check_monitor,
     figures,
-    in_memory,
     predict_logits,
     read_ahead,
 )
+from xaibench.training.events import Events, check_tensorboard, has_events
+from xaibench.training.freezing import Freezing
 from xaibench.training.interrupt import undivided
 from xaibench.training.losses import loss_for
+from xaibench.training.material import Material
+from xaibench.training.optimizers import optimizer_for
 from xaibench.training.options import TrainingOptions
+from xaibench.training.plan import Plan
+from xaibench.training.running import Running
+from xaibench.training.sampling import Order, balanced
 from xaibench.training.schedules import learning_rate
-
-_IN_MEMORY = 1_500_000_000  # bytes of a split that is kept
+from xaibench.training.weighting import positive_weight
 
 
 def fit(
@@ -56,7 +53,7 @@ def fit(
     cache: Path,
     progress: Progress,
 ) -> Trained:
-    """Train ``model`` in place and leave it in eval mode with the best epoch's weights.
+    """Train ``model`` in place and leave it in eval mode with the weights of the best validation.
 
     A finished checkpoint of the same key is loaded instead; one that is damaged is said to be so
     and made anew. An interrupted training goes on where it was saved and, on a CPU, ends with the
@@ -67,6 +64,8 @@ def fit(
             of the data set, the type of device.
         cache: the checkpoint lies in ``cache / "checkpoints"``.
     """
+    if options.tensorboard:
+        check_tensorboard()
     model.net.to(memory_format=torch.channels_last)
     checkpoint = Checkpoint.of(data, options, recipe, seed, cache)
     trained = checkpoint.load_finished(model, progress)
@@ -78,6 +77,8 @@ def fit(
             resumed_from = run.resume()
             run.train()
         trained = checkpoint.finish(model, run.state, resumed_from)
+    elif options.tensorboard and not has_events(trained.folder):
+        Events(trained.folder, trained.log.to_dict("records")).close()
     model.eval()
     return trained
 
@@ -99,48 +100,34 @@ class _Run:
         self.state = State()
         if options.epochs == 0:
             return
-        self.train_split = _images_of(data, "train", progress)
-        self.valid_split = _images_of(data, "valid", progress)
-        self.train_labels = self._labels(self.train_split, "train").to(model.device)
-        self.valid_labels = self._labels(self.valid_split, "valid")
-        check_monitor(model, self.valid_labels, options.monitor)
-        self.steps = _steps(len(self.train_split), options.batch_size)
-        self.total = self.steps * options.epochs
+        self.material = Material.of(data, options, seed, progress)
+        labels = self.material.train_labels
+        check_monitor(model, self.material.valid_labels, options.monitor)
+        chance = balanced(labels.numpy(), model.head) if options.sampling == "balanced" else None
+        self.order = Order(seed, options.batch_size, chance, len(labels))
+        self.plan = Plan.of(options, len(labels))
+        self.train_labels = labels.to(model.device)
+        weight = positive_weight(options.pos_weight, model, labels, progress.say)
+        self.loss = loss_for(model.head, weight)
+        self.freezing = Freezing.of(model, options)
         self._prepare()
 
-    def _labels(self, split: Split, name: str) -> Tensor:
-        labels = as_labels(split.labels)
-        if self.options.shuffle_labels:
-            labels = labels[torch.from_numpy(self._permutation(f"labels/{name}", len(labels)))]
-        return labels
-
-    def _permutation(self, what: str, count: int) -> np.ndarray:
-        return np.random.default_rng(image_seed(self.seed, what)).permutation(count)
-
     def _prepare(self) -> None:
-        model, options = self.model, self.options
-        if options.layers == "head":
-            self.trained = _head_of(model)
-            model.requires_grad_(False)
-            self.trained.requires_grad_(True)
-        else:
-            self.trained = model.net
-        parameters = [p for p in self.trained.parameters() if p.requires_grad]
-        if not parameters:
-            raise UserError("training: no parameter of the model can be trained; use epochs: 0")
-        self.optimizer = torch.optim.AdamW(
-            parameters, lr=options.learning_rate, weight_decay=options.weight_decay
-        )
+        model = self.model
+        self.optimizer = optimizer_for(self.options, self.freezing.trainable)
         self.on_gpu = model.device.type == "cuda"
         self.half = torch.bfloat16
         if self.on_gpu and torch.cuda.get_device_capability(model.device) < (8, 0):
             self.half = torch.float16  # older GPUs only emulate bfloat16
         scaled = self.on_gpu and self.half == torch.float16
         self.scaler = torch.amp.GradScaler("cuda", enabled=scaled)
-        self.parts = {"model": model.net, "optimizer": self.optimizer, "scaler": self.scaler}
-        self.loss = loss_for(model.head)
-        # On the device: reading a loss at every step would make a GPU wait for the CPU.
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=model.device)
+        self.running = Running(model.device)
+        self.parts = {
+            "model": model.net,
+            "optimizer": self.optimizer,
+            "scaler": self.scaler,
+            "running": self.running,
+        }
         self.failed_at = torch.full((), -1, device=model.device)
         torch.manual_seed(image_seed(self.seed, "dropout"))
 
@@ -152,51 +139,66 @@ class _Run:
         built = weights_of(self.model)
         try:
             state = self.checkpoint.load_state(self.parts, self.model.device)
-            self.loss_sum.fill_(state.loss_sum)
         except Exception as error:  # a damaged file can fail in any way; none may stop a run
             self.progress.say(damaged(path, error))
             self.model.net.load_state_dict(built)
             self._prepare()
             return None
         self.state = state
-        self.progress.say(f"Training goes on at step {state.step} of {self.total}")
+        self.progress.say(f"Training goes on at step {state.step} of {self.plan.total}")
         return state.step
 
     def train(self) -> None:
-        """Train until the last epoch or the end of patience; save when interrupted."""
-        if self._over():
+        """Train until the last step or the end of patience; save when interrupted."""
+        if self.options.epochs == 0:
             return
-        with self.progress.stage("Training", self.total, self.state.step) as advance:
+        events = None
+        if self.options.tensorboard:
+            events = Events(self.checkpoint.folder, self.state.rows)
+        try:
+            if not self._over():
+                self._train(events)
+        finally:
+            if events:
+                events.close()
+
+    def _train(self, events: Events | None) -> None:
+        with self.progress.stage("Training", self.plan.total, self.state.step) as advance:
             try:
                 while not self._over():
-                    self._epoch(advance)
+                    self._steps(advance)
                     self._validate()
+                    if events:
+                        events.add(self.state.rows[-1])
             except KeyboardInterrupt:
                 self._save()
                 raise
 
-    def _over(self) -> bool:
-        state, options = self.state, self.options
-        waited = state.epoch - state.best_epoch
-        return state.epoch >= options.epochs or waited >= options.patience
+    def _validated(self) -> int:
+        """Return the steps that had been taken at the last validation."""
+        return self.state.rows[-1]["step"] if self.state.rows else 0
 
-    def _epoch(self, advance: Advance) -> None:
-        size, epoch = self.options.batch_size, self.state.epoch
-        order = self._permutation(f"order/{epoch}", len(self.train_split))
-        done = self.state.step - epoch * self.steps
-        batches = [order[i * size : (i + 1) * size] for i in range(done, self.steps)]
-        self.model.eval()
-        self.trained.train()
+    def _over(self) -> bool:
+        waited = len(self.state.rows) - self.state.best
+        return self._validated() >= self.plan.total or waited >= self.options.patience
+
+    def _steps(self, advance: Advance) -> None:
+        """Take the steps that are left before the next validation."""
+        steps = range(self.state.step, self.plan.next_validation(self._validated()))
+        training = None
         clock = time.monotonic()
-        with closing(read_ahead(self.train_split, batches, pin=self.on_gpu)) as blocks:
-            for indices, block in zip(batches, blocks, strict=True):
+        batches = (self.order.batch(*divmod(step, self.plan.steps)) for step in steps)
+        with closing(read_ahead(self.material.train, batches, pin=self.on_gpu)) as blocks:
+            for step, block in zip(steps, blocks, strict=True):
+                epoch = self.plan.epoch(step)
+                if epoch != training:
+                    self.freezing.set_modes(self.model, epoch)
+                    training = epoch
                 with undivided():
-                    self._step(indices, block)
+                    self._step(step, block)
                     now = time.monotonic()
-                    seconds = self.state.seconds + now - clock
-                    images = self.state.images + len(indices)
-                    step = self.state.step + 1
-                    self.state = replace(self.state, step=step, images=images, seconds=seconds)
+                    self.running.seconds += now - clock
+                    self.state = replace(self.state, step=step + 1)
                     clock = now
                 if not self.on_gpu:
                     self._check_loss()
@@ -204,70 +206,75 @@ class _Run:
                     self._save()
                 advance(1)
 
-    def _step(self, indices: np.ndarray, block: Tensor) -> None:
-        options, device, epoch = self.options, self.model.device, self.state.epoch
-        rows = torch.from_numpy(indices)
+    def _step(self, step: int, block: Tensor) -> None:
+        options, device = self.options, self.model.device
+        epoch, at = divmod(step, self.plan.steps)
+        rows = torch.from_numpy(self.order.batch(epoch, at))
         # Halved, so that adding an index stays within 63 bits.
-        seeds = rows + (image_seed(self.seed, f"augment/{epoch}") >> 1)
+        seeds = torch.from_numpy(self.order.draws(epoch, at)) + (
+            image_seed(self.seed, f"augment/{epoch}") >> 1
+        )
         images = augment(as_images(block, device), seeds.to(device), options.augment)
+        monitored = [row[f"valid_{options.monitor}"] for row in self.state.rows]
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(options, self.state.step, self.total)
+            group["lr"] = learning_rate(options, step, self.plan.total, monitored)
         images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, self.half, enabled=self.on_gpu):
             logits = self.model(images)
-        loss = self.loss(logits.float(), self.train_labels[rows.to(device)])
+        logits = logits.float()
+        loss = self.loss(logits, self.train_labels[rows.to(device)])
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        value = loss.detach().double()
-        self.loss_sum += value * len(indices)
-        fails = ~value.isfinite() & (self.failed_at < 0)
-        self.failed_at = torch.where(fails, self.state.step + 1, self.failed_at)
+        self.running.add(loss, logits, rows)
+        fails = ~loss.detach().isfinite() & (self.failed_at < 0)
+        self.failed_at = torch.where(fails, step + 1, self.failed_at)
 
     def _validate(self) -> None:
         self._check_loss()
         clock = time.monotonic()
-        state, monitor, epoch = self.state, self.options.monitor, self.state.epoch + 1
-        logits = predict_logits(self.model, self.valid_split)
-        found = figures(self.model, logits, self.valid_labels)
+        state, monitor = self.state, self.options.monitor
+        logits = predict_logits(self.model, self.material.valid)
+        found = figures(self.model, logits, self.material.valid_labels, self.loss)
         value = found[monitor]
         if math.isnan(value):
-            self._diverged(f"the validation {monitor} is not a number after epoch {epoch}")
+            self._diverged(f"the validation {monitor} is not a number after step {state.step}")
+        seen = self.running.figures(self.model, self.train_labels)
         row = {
-            "epoch": epoch,
+            "epoch": self.plan.epoch(state.step - 1) + 1,
             "step": state.step,
-            "train_loss": self.loss_sum.item() / state.images,
-            **{f"valid_{name}": found[name] for name in ("loss", "accuracy", "auroc")},
+            **{f"train_{name}": seen[name] for name in FIGURES},
+            **{f"valid_{name}": found[name] for name in FIGURES},
             "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "seconds": state.seconds + time.monotonic() - clock,
+            "seconds": self.running.seconds + time.monotonic() - clock,
         }
-        best = state.best_epoch, state.best_value
+        rows = [*state.rows, row]
         if better(monitor, value, state.best_value):
-            best = epoch, value
+            state = replace(state, best=len(rows), best_value=value)
             self.checkpoint.save_best(self.model)
         with undivided():
-            self.state = State(
-                step=state.step,
-                epoch=epoch,
-                best_epoch=best[0],
-                best_value=best[1],
-                rows=[*state.rows, row],
-            )
-            self.loss_sum.zero_()
+            self.state = replace(state, rows=rows)
+            self.running.clear()
         self._save()
-        shown = ", ".join(f"{name} {row[name]:.4g}" for name in list(LOG_COLUMNS)[2:6])
-        self.progress.say(f"Epoch {epoch} of {self.options.epochs}: {shown}")
+        self._say(row)
+
+    def _say(self, row: Mapping[str, int | float]) -> None:
+        where = f"Epoch {row['epoch']} of {self.options.epochs}"
+        if self.options.validate_every:
+            where = f"Step {row['step']} of {self.plan.total}"
+        names = ["train_loss", *(f"valid_{name}" for name in FIGURES)]
+        shown = ", ".join(f"{n} {row[n]:.4g}" for n in names if not math.isnan(row[n]))
+        self.progress.say(f"{where}: {shown}")
 
     def _save(self) -> None:
         self._check_loss()
-        state = replace(self.state, loss_sum=self.loss_sum.item())
-        self.checkpoint.save_state(state, self.parts, self.model.device)
+        self.checkpoint.save_state(self.state, self.parts, self.model.device)
 
     def _check_loss(self) -> None:
         step = int(self.failed_at)
         if step >= 0:
-            self._diverged(f"the training loss is not finite at step {step} of {self.total}")
+            self._diverged(f"the training loss is not finite at step {step} of {self.plan.total}")
 
     def _diverged(self, what: str) -> NoReturn:
         raise UserError(
@@ -275,24 +282,3 @@ class _Run:
             f"{self.options.learning_rate:g}), more warmup_steps, or look for images or labels "
             "that are not numbers"
         )
-
-
-def _images_of(data: Data, name: str, progress: Progress) -> Split:
-    split = data.splits.get(name)
-    if split is None or len(split) == 0:
-        raise UserError(f"training: data set {data.name!r} has no images in its split {name!r}")
-    return in_memory(split, _IN_MEMORY, progress, f"Reading {name} images")
-
-
-def _steps(images: int, batch_size: int) -> int:
-    """Return the batches of an epoch, without a last one of one image: BatchNorm refuses it."""
-    if images == 1:
-        raise UserError("training: the split 'train' has one image; at least two are needed")
-    steps = math.ceil(images / batch_size)
-    return steps - 1 if batch_size > 1 and images % batch_size == 1 else steps
-
-
-def _head_of(model: Classifier) -> torch.nn.Module:
-    if model.linear_head is None:
-        raise UserError("training.layers: head needs a model with a linear head; use layers: all")
-    return model.module(model.linear_head)

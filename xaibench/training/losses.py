@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -13,18 +14,23 @@ from xaibench.types import Head
 Loss = Callable[[Float[Tensor, "batch output"], Shaped[Tensor, "batch *labels"]], Float[Tensor, ""]]
 
 
-def loss_for(head: Head) -> Loss:
+def loss_for(head: Head, pos_weight: Float[Tensor, " output"] | None = None) -> Loss:
     """Return the loss ``(logits, labels) -> scalar`` in [0, inf) that fits a head.
 
     ``softmax``: cross-entropy with integer labels. ``single_logit`` and ``multilabel``: binary
     cross-entropy with logits. ``regression``: squared error. The last three take the mean over
     the labels that are there: one that is NaN adds nothing to the loss or to any gradient, and
     a batch without any label has loss 0.
+
+    Args:
+        pos_weight: of each output, for a binary cross-entropy: the factor of its term
+            ``-y log(sigma(z))``. The mean is still over labels, not over weights.
     """
+    binary = partial(_binary_cross_entropy, pos_weight=pos_weight)
     return {
         "softmax": _cross_entropy,
-        "single_logit": _binary_cross_entropy,
-        "multilabel": _binary_cross_entropy,
+        "single_logit": binary,
+        "multilabel": binary,
         "regression": _squared_error,
     }[head]
 
@@ -36,9 +42,13 @@ def _cross_entropy(
 
 
 def _binary_cross_entropy(
-    logits: Float[Tensor, "batch output"], labels: Shaped[Tensor, "batch *labels"]
+    logits: Float[Tensor, "batch output"],
+    labels: Shaped[Tensor, "batch *labels"],
+    pos_weight: Float[Tensor, " output"] | None,
 ) -> Float[Tensor, ""]:
-    return _mean_of_present(F.binary_cross_entropy_with_logits, logits, labels)
+    weight = None if pos_weight is None else pos_weight.to(logits)
+    elementwise = partial(F.binary_cross_entropy_with_logits, pos_weight=weight)
+    return _mean_of_present(elementwise, logits, labels)
 
 
 def _squared_error(

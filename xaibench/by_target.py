@@ -1,0 +1,51 @@
+"""The leaderboard of each target apart: which explainer finds which finding?"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from xaibench.atomic import replacing
+from xaibench.finished import FinishedRun
+from xaibench.leaderboard import of_explainers, summarise
+from xaibench.tables import Table
+
+
+def make(
+    run: FinishedRun, auroc: pd.DataFrame | None = None, resamples: int = 1000
+) -> pd.DataFrame | None:
+    """Write ``leaderboard_by_target.csv`` and ``.md``: one block for each target of a run.
+
+    Args:
+        auroc: columns label, auroc, auroc_low, auroc_high: what stands under a block about the
+            model alone.
+
+    None, and no file, where the run explains one target only.
+    """
+    rows = of_explainers(run.scores)
+    targets = list(rows["target"].dropna().unique())
+    if len(targets) < 2:
+        return None
+    parts = {t: summarise(rows[rows["target"] == t], resamples=resamples) for t in targets}
+    blocks = [
+        Table(part, of_label(auroc, target), f"Target {target}").markdown()
+        for target, part in parts.items()
+    ]
+    summary = pd.concat([part.assign(target=target) for target, part in parts.items()])
+    summary = summary[["target", *summary.columns.drop("target")]]
+    with replacing(run.folder / "leaderboard_by_target.csv") as file:
+        summary.to_csv(file, index=False, lineterminator="\n")
+    with replacing(run.folder / "leaderboard_by_target.md") as file:
+        file.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    return summary
+
+
+def of_label(auroc: pd.DataFrame | None, label: str) -> pd.DataFrame:
+    """Return a label's AUROC and its interval as rows about the model alone."""
+    found = None if auroc is None else auroc[auroc["label"] == label]
+    if found is None or found.empty:
+        return pd.DataFrame(columns=["metric", "value", "reason"])
+    names = {"mean": "auroc", "low": "auroc_low", "high": "auroc_high"}
+    row = found.iloc[0]
+    why = "too few groups for an interval" if pd.isna(row["reason"]) else row["reason"]
+    values = {f"auroc.{part}": row[name] for part, name in names.items()}
+    return pd.DataFrame(values.items(), columns=["metric", "value"]).assign(reason=why)

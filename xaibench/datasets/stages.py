@@ -1,0 +1,49 @@
+"""Some radiographs at every stage of their preparation, for people to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+
+from xaibench.datasets.base import Data
+from xaibench.datasets.image_files import read_grey
+from xaibench.datasets.preprocess import Prepared, Preprocessing, prepare
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """One image on its way from the file to the cache.
+
+    Attributes:
+        original: as in the file.
+        prepared: made anew from it by ``options``.
+        cached: as the data set gives it, which should be the same.
+    """
+
+    name: str
+    original: UInt8[np.ndarray, "height width"]
+    prepared: Prepared
+    cached: UInt8[np.ndarray, "size size"]
+    options: Preprocessing
+
+    @property
+    def cropped(self) -> UInt8[np.ndarray, "rows columns"]:
+        top, bottom, left, right = self.prepared.bounds
+        return self.original[top:bottom, left:right]
+
+
+def draw_stages(data: Data, files: pd.DataFrame, count: int, seed: int) -> list[Stages]:
+    """Return ``count`` random images of the table that `survey.file_table` makes of ``data``."""
+    stages = []
+    chosen = np.random.default_rng(seed).permutation(len(files))[:count]
+    for row in files.iloc[chosen].itertuples(index=False):
+        split = data.splits[row.split]
+        original = read_grey(Path(row.path))
+        prepared = prepare(original, split.preprocessing)
+        cached = split.images(np.array([row.index_in_split]))[0, ..., 0]
+        stages.append(Stages(Path(row.path).name, original, prepared, cached, split.preprocessing))
+    return stages

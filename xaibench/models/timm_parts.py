@@ -1,0 +1,88 @@
+"""Where a timm network has its stages, its last feature map, its pool and its head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+_POOL = "global_pool"
+
+
+def classifier_name(net: nn.Module) -> str | None:
+    """Return the name of the module that makes the outputs, or None."""
+    classifier = net.get_classifier() if hasattr(net, "get_classifier") else None
+    return next((n for n, m in net.named_modules() if n and m is classifier), None)
+
+
+def pool_name(net: nn.Module) -> str | None:
+    """Return the name of the module that pools the last feature map, or None."""
+    return _POOL if isinstance(getattr(net, _POOL, None), nn.Module) else None
+
+
+def replace_head(net: nn.Module, name: str, head: nn.Module) -> None:
+    """Put another head in the place of the one of that name."""
+    parent, _, own = name.rpartition(".")
+    setattr(net.get_submodule(parent), own, head)
+
+
+def stages(net: nn.Module, head: str | None) -> tuple[tuple[str, ...], ...]:
+    """Return the names of what has weights, from input to output, grouped into stages.
+
+    A stage ends at a module that ``feature_info`` names, which is where the resolution changes;
+    what comes behind the last of them, without the head, belongs to the last stage. A network
+    without ``feature_info`` has a stage a child. Parameters of the network itself (position
+    embeddings) belong to the first stage.
+    """
+    ends = _feature_ends(net)
+    groups = [[name for name, _ in net.named_parameters(recurse=False)]]
+    for name in _units(net, head):
+        if net.get_submodule(name).state_dict():
+            groups[-1].append(name)
+        if name in ends or not ends:
+            groups.append([])
+    behind = groups.pop() if ends else []
+    found = [group for group in groups if group]
+    if found:
+        found[-1] += behind
+    return tuple(tuple(group) for group in found)
+
+
+def cam_layer(net: nn.Module, head: str | None) -> str | None:
+    """Return the name of the module whose output is the last feature map, or None without maps."""
+    info = getattr(net, "feature_info", None)
+    if not info or not _has_maps(net):
+        return None
+    if pool_name(net) is None:
+        return info[-1]["module"]
+    before = []
+    for name in _units(net, head):
+        if name == _POOL:
+            break
+        if not isinstance(net.get_submodule(name), nn.Dropout | nn.Identity):
+            before.append(name)
+    return before[-1] if before else info[-1]["module"]
+
+
+def _feature_ends(net: nn.Module) -> frozenset[str]:
+    return frozenset(each["module"] for each in getattr(net, "feature_info", None) or ())
+
+
+def _units(net: nn.Module, head: str | None) -> Iterator[str]:
+    """Yield the largest modules that hold neither the head nor a stage's end among others."""
+    inner = {*_feature_ends(net), *([head] if head else [])}
+
+    def walk(name: str, module: nn.Module) -> Iterator[str]:
+        if any(each.startswith(f"{name}.") for each in inner):
+            for child, part in module.named_children():
+                yield from walk(f"{name}.{child}", part)
+        elif name != head:
+            yield name
+
+    for child, part in net.named_children():
+        yield from walk(child, part)
+
+
+def _has_maps(net: nn.Module) -> bool:
+    """Say whether the network's stages give maps (B, K, h, w), as convolutional ones do."""
+    return getattr(net, "output_fmt", "NCHW") == "NCHW" and not hasattr(net, "patch_embed")
