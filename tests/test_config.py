@@ -51,6 +51,8 @@ MISTAKES = [
     ("training.epohcs", "3", "unknown key 'epohcs'; allowed: .* .did you mean 'epochs'.."),
     ("training.augment.rotaton", "3", "unknown key 'rotaton'; .* .did you mean 'rotation'.."),
     ("dataset.synthetic.trian", "4", "unknown key 'trian'"),
+    ("dataset.rot", "x", "unknown key 'rot'; allowed: .* .did you mean 'root'.."),
+    ("model.weihgts", "none", "unknown key 'weihgts'; allowed: .* .did you mean 'weights'.."),
     ("explainers.lime", "{sampels: 10}", "unknown key 'sampels'; .* .did you mean 'samples'.."),
     ("metrics.deletion.step", "4", "unknown key 'step'; .* .did you mean 'steps'.."),
     ("images.confidence", "[{low: 0, hihg: 1, count: 1}]", "unknown key 'hihg'.* 'high'.."),

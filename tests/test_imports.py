@@ -176,7 +176,17 @@ def test_tables_and_figures_never_import_torch(name):
     assert third_party(name) & {"torch", "torchvision", "timm", "captum"} == set()
 
 
-@pytest.mark.parametrize("name", ["config", "cli", "registry", "datasets.base", "training.options"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config",
+        "cli",
+        "cli_data",
+        "registry",
+        "training.options",
+        *sorted(n.removeprefix("xaibench.") for n in MODULES if ".datasets." in n),
+    ],
+)
 def test_what_checks_a_config_imports_no_torch(name):
     assert "torch" not in third_party(f"xaibench.{name}")
 

@@ -16,6 +16,7 @@ from xaibench.masking import (
     Fill,
     RankMasks,
     SegmentMasks,
+    SharedMasks,
     fill_images,
     filled_score,
     masked_scores,
@@ -57,11 +58,19 @@ def box_masks(batch):
     return BoxMasks(boxes, (32, 32), COUNTS), inside
 
 
+def shared_masks(batch):
+    """Masks of single pixels, drawn; the same for every image."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.rand(7, 32, 32, generator=generator) < 0.4
+    return SharedMasks(pixels, COUNTS), lambda i, m, y, x: bool(pixels[m, y, x])
+
+
 FORMS = {
     "segments": segment_masks,
     "ranks": lambda batch: rank_masks(batch, keep=False),
     "ranks kept": lambda batch: rank_masks(batch, keep=True),
     "boxes": box_masks,
+    "shared": shared_masks,
 }
 
 

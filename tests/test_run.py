@@ -15,6 +15,7 @@ from pathlib import Path
 
 import h5py
 import matplotlib.image
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -26,10 +27,11 @@ from xaibench.datasets.pcam_synthetic import write_dataset
 from xaibench.errors import UserError
 from xaibench.figures import base, draw
 from xaibench.progress import LineProgress, Progress, SilentProgress
+from xaibench.segments import superpixels
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny.yaml"
 SIZES = {"train": 24, "valid": 12, "test": 12}
-CELLS = "cells/[!.]*/*"
+CELLS = "cells/[!.]*/[!_]*"  # without those of the images themselves
 QUIET = SilentProgress()
 TABLES = ("scores.parquet", "curves.parquet", "predictions.parquet")
 
@@ -103,7 +105,8 @@ class Lab:
             "segments.n_segments=8",
             "device=cpu",
             "explainers={random: , square_occlusion: {window: 48, stride: 48}, darkness: }",
-            "metrics={deletion: {steps: 4}, pointing_game: , shuffled_labels: {permutations: 9}}",
+            "metrics={deletion: {steps: 4}, pointing_game: , shuffled_labels: {permutations: 9}, "
+            "occlusion_probe: {quadrants: false, fractions: [0.5]}}",
             *more,
         ]
 
@@ -184,7 +187,7 @@ def test_a_run_makes_every_file(whole, said):
     figures = {f"figures/{name}.{ending}" for name in said for ending in ("png", "pdf")}
     assert files == figures | {
         *("config.yaml", "manifest.json", "training_log.csv", "maps.h5", "timings.parquet"),
-        "report.html",
+        *("report.html", "probes.csv", "probes.md"),
         *TABLES,
         *(f"leaderboard.{ending}" for ending in ("csv", "md", "tex")),
     }
@@ -205,6 +208,12 @@ def test_scores_have_a_row_for_each_image_explainer_and_metric(whole):
     }
     alone = scores[scores["explainer"].isna()]
     assert {"auroc", "shuffled_labels.p_value"} <= set(alone["metric"])
+    probes = scores[scores["metric"].str.startswith("occlusion_probe@")]
+    assert probes["explainer"].isna().all()
+    assert probes["image"].notna().all()
+    assert probes.groupby("metric").size().to_dict() == {
+        f"occlusion_probe@{probe}": 4 for probe in ("square_0.5", "ring_0.1")
+    }
     predictions = pd.read_parquet(whole / "predictions.parquet")
     assert len(predictions) == 12
     assert predictions["selected"].sum() == 4
@@ -215,6 +224,28 @@ def test_scores_have_a_row_for_each_image_explainer_and_metric(whole):
         assert {name: maps.shape for name, maps in file["maps"].items()} == dict.fromkeys(
             ("random", "square_occlusion", "darkness"), (4, 96, 96)
         )
+
+
+def test_superpixels_and_fill_stand_beside_the_maps(whole, lab):
+    config = load(TINY, lab.settings())
+    with h5py.File(whole / "maps.h5") as file:
+        images = torch.from_numpy(file["images"][:]).permute(0, 3, 1, 2) / 255
+        assert np.array_equal(file["segments"][:], superpixels(images, config.segments).numpy())
+        assert file["segments"].dtype == np.int32
+        mean = file["dataset_mean"][:]
+        table = pd.read_parquet(whole / "predictions.parquet")
+        told = table.loc[table["selected"], "target"].tolist()
+        assert file["targets"].asstr()[:].tolist() == told
+    data = config.dataset.open(seed=42, cache=lab.folder, progress=QUIET)
+    train = data.splits["train"]
+    wanted = train.images(np.arange(len(train))).mean((0, 1, 2)) / 255
+    assert mean == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_metric_that_cannot_take_the_images_is_told_before_training(lab, monkeypatch):
+    monkeypatch.setattr("xaibench.fitting.fit", None)
+    with pytest.raises(UserError, match=r"^metrics.mine: squares: 97 pixels are more than images"):
+        lab.run("large", "metrics.mine={use: occlusion_probe, squares: [97]}")
 
 
 def test_generated_data_are_called_so_everywhere(whole, said):

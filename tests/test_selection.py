@@ -220,3 +220,12 @@ def test_of_several_labels_only_some_targets_that_are_there():
 def test_targets_of_one_image_count_as_so_many():
     items = with_targets(several_labels(), "label", LABELS)
     assert len(select(items, ImageOptions(), LABELS, 0)) == 3
+
+
+def test_of_several_labels_as_many_items_are_drawn_as_were_asked_for():
+    items = with_targets(several_labels(), "label", LABELS)
+    assert items["image"].tolist() == ["a", "a", "c"]
+    for count in (1, 2, 3):
+        drawn = select(items, ImageOptions(count=count), LABELS, 0)
+        assert len(drawn) == count
+        assert not drawn.duplicated(["image", "target"]).any()

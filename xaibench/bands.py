@@ -26,8 +26,8 @@ COLUMNS = [
 
 
 def band_names(edges: Sequence[float]) -> list[str]:
-    """Return ``0.5 to 0.8`` and so on; the last is ``0.95 up``."""
-    return [*(f"{low:g} to {high:g}" for low, high in pairwise(edges)), f"{edges[-1]:g} up"]
+    """Return ``0.5 to 0.8`` and so on; the last is ``≥ 0.95``."""
+    return [*(f"{low:g} to {high:g}" for low, high in pairwise(edges)), f"≥ {edges[-1]:g}"]
 
 
 def of_border(scores: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 from xaibench.atomic import replacing
 from xaibench.finished import FinishedRun
 from xaibench.leaderboard import of_explainers, summarise
+from xaibench.roc import class_names
 from xaibench.tables import Table
 
 
@@ -22,21 +23,28 @@ def make(
     None, and no file, where the run explains one target only.
     """
     rows = of_explainers(run.scores)
-    targets = list(rows["target"].dropna().unique())
+    targets = set(rows["target"].dropna())
     if len(targets) < 2:
         return None
+    names = [] if run.predictions is None else class_names(run.predictions)
+    targets = [*(n for n in names if n in targets), *sorted(targets - set(names))]
     parts = {t: summarise(rows[rows["target"] == t], resamples=resamples) for t in targets}
-    blocks = [
-        Table(part, of_label(auroc, target), f"Target {target}").markdown()
-        for target, part in parts.items()
-    ]
     summary = pd.concat([part.assign(target=target) for target, part in parts.items()])
     summary = summary[["target", *summary.columns.drop("target")]]
     with replacing(run.folder / "leaderboard_by_target.csv") as file:
         summary.to_csv(file, index=False, lineterminator="\n")
     with replacing(run.folder / "leaderboard_by_target.md") as file:
-        file.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+        file.write_text(
+            "\n\n".join(table.markdown() for table in tables(summary, auroc)) + "\n",
+            encoding="utf-8",
+        )
     return summary
+
+
+def tables(summary: pd.DataFrame, auroc: pd.DataFrame | None = None) -> list[Table]:
+    """Return a leaderboard for each target of what ``make`` returned or wrote."""
+    blocks = summary.groupby("target", sort=False)
+    return [Table(part, of_label(auroc, target), f"Target {target}") for target, part in blocks]
 
 
 def of_label(auroc: pd.DataFrame | None, label: str) -> pd.DataFrame:

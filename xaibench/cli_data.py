@@ -90,12 +90,10 @@ def stats(
         sample = samples.draw_sample(data, SHEET, seed, progress, masked=masks_only)
     folder = _folder(out, data.name)
     table = survey.label_table(data)
-    shown = survey.readable(table)
+    shown, notes = survey.readable(table), survey.notes(data)
     _write(folder / "stats.csv", table.to_csv(index=False))
-    _write(folder / "stats.md", survey.markdown(shown, true_name(data.name)))
-    _print(shown)
-    if not survey.has_groups(data):
-        print("No patients are known: each image is a group of its own.")
+    _write(folder / "stats.md", survey.markdown(shown, true_name(data.name), notes))
+    _print(shown, notes)
     if len(sample.table):
         heading = f"{true_name(data.name)}: {len(sample.table)} random images"
         heading += " that have a mask" * masks_only + f", seed {seed}"
@@ -164,9 +162,7 @@ def split(
     with for_terminal() as progress:
         data = dataset.open(seed=seed, cache=cache, progress=progress)
     shown = survey.readable(survey.label_table(data))
-    _print(shown.drop(columns=["height", "width"]))
-    if not survey.has_groups(data):
-        print("No patients are known: each image is a group of its own.")
+    _print(shown.drop(columns=["height", "width"]), survey.notes(data))
     twice = survey.groups_in_two_splits(data)
     print(f"Patients in two splits: {len(twice)}")
     if len(twice):
@@ -213,11 +209,11 @@ def check(
     print(f"{data.name}: {len(bad)} of {total} images are bad (allowed: {allowed_bad:.1%})")
     _list(f"{row.path}: {row.reason}" for row in bad.itertuples())
     if len(blank):
-        print(f"Warning: {len(blank)} pictures are blank")
+        print(f"Warning: blank pictures: {len(blank)}")
         _list(f"{row.id} ({row.split})" for row in blank.itertuples())
     if len(twice):
-        print(f"Warning: {twice['picture'].nunique()} pictures stand in more than one split")
         same = twice.groupby("picture")
+        print(f"Warning: pictures in more than one split: {len(same)}")
         _list(", ".join(f"{r.id} ({r.split})" for r in rows.itertuples()) for _, rows in same)
     print(f"Written: {folder}")
     if len(bad) > allowed_bad * total:
@@ -233,8 +229,10 @@ def _write(path: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def _print(table: pd.DataFrame) -> None:
+def _print(table: pd.DataFrame, notes: Iterable[str]) -> None:
     print(table.to_string(index=False))
+    for note in notes:
+        print(note)
 
 
 def _list(lines: Iterable[str]) -> None:

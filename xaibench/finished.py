@@ -46,13 +46,15 @@ class FinishedRun:
         """Return ``predictions.parquet``: a row for each image and explained target of it."""
         return self.parquet("predictions.parquet")
 
-    def parquet(self, name: str) -> pd.DataFrame | None:
+    def has(self, name: str) -> bool:
         path = self.folder / name
-        return pd.read_parquet(path) if path.is_file() else None
+        return path.is_file() and path.stat().st_size > 0
+
+    def parquet(self, name: str) -> pd.DataFrame | None:
+        return pd.read_parquet(self.folder / name) if self.has(name) else None
 
     def csv(self, name: str) -> pd.DataFrame | None:
-        path = self.folder / name
-        return pd.read_csv(path) if path.is_file() and path.stat().st_size else None
+        return pd.read_csv(self.folder / name) if self.has(name) else None
 
     def items(self, maps: h5py.File) -> pd.DataFrame:
         """Return the predictions' row of each image and target that has a map, in their order."""

@@ -5,8 +5,6 @@ Nothing is chosen by how its map looks. Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from xaibench.outcomes import outcomes, target_labels
@@ -20,9 +18,7 @@ def thresholds(predictions: pd.DataFrame) -> dict[str, float]:
     return {x.name: youden(x).value for x in labels_of(predictions) if x.reason is None}
 
 
-def true_positives(
-    items: pd.DataFrame, threshold: dict[str, float], most: int = 5
-) -> pd.DataFrame:
+def true_positives(items: pd.DataFrame, threshold: dict[str, float], most: int = 5) -> pd.DataFrame:
     """Return up to ``most`` items for each finding whose target is there and is said to be.
 
     That is: the target's label is positive, and its score is at least Youden's threshold. Of two
@@ -38,17 +34,16 @@ def true_positives(
     cut = rows["target"].map(threshold).astype(float)
     hits = rows[there & (rows["p_target"] >= cut)].assign(threshold=cut)
     places = hits["target"].map({name: at for at, name in enumerate(threshold)})
-    return hits.loc[places.sort_values(kind="stable").index].groupby("target", sort=False).head(most)
+    return (
+        hits.loc[places.sort_values(kind="stable").index].groupby("target", sort=False).head(most)
+    )
 
 
-def failures(items: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+def failures(items: pd.DataFrame) -> pd.DataFrame:
     """Return the items that the model gets wrong, the worst first, with ``error`` in [0, inf).
 
     The error is one less the probability of the true class; of several labels or regression, how
     far the target's output is from its label. Their index is their place in ``items``.
-
-    Args:
-        names: the classes, labels or outputs.
     """
     rows = items.reset_index(drop=True)
     wrong = rows[outcomes(rows).eq(False).fillna(False).astype(bool)]

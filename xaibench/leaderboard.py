@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from xaibench.atomic import replacing
 from xaibench.errors import UserError
@@ -214,11 +213,11 @@ def _random_columns(wide: pd.DataFrame) -> np.ndarray:
 
 
 def _holm(p: pd.Series) -> pd.Series:
-    known = p.notna()
-    corrected = p.copy()
-    if known.any():
-        corrected[known] = multipletests(p[known], method="holm")[1]
-    return corrected
+    """Return Holm's corrected p-values: the i-th smallest of m times m - i, never falling."""
+    # statsmodels has this, and collects garbage at each call: slower than all else here together.
+    rising = p.dropna().sort_values()
+    corrected = (rising * np.arange(len(rising), 0, -1)).cummax().clip(upper=1.0)
+    return corrected.reindex(p.index)
 
 
 def _beats(table: pd.DataFrame, direction: pd.Series, alpha: float) -> pd.Series:

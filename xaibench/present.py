@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xaibench import leaderboard
+from xaibench import bands, by_target, leaderboard, probe_table, superpixel_table, thresholds
 from xaibench.figures.draw import draw_all
+from xaibench.finished import FinishedRun
 from xaibench.progress import Progress
 from xaibench.report.page import write_page
 
 
 def present(folder: Path, progress: Progress) -> None:
-    """Write ``leaderboard.{csv,md,tex}``, ``figures/`` and ``report.html`` of a run's folder."""
-    leaderboard.make(folder)
+    """Write tables, ``figures/`` and ``report.html`` of a run's folder.
+
+    Tables: ``leaderboard.{csv,md,tex}``, ``thresholds.csv`` with ``roc.md``, and where the run has
+    what they need ``leaderboard_by_target.{csv,md}``, ``bands.csv``, ``probes.{csv,md}`` and
+    ``superpixels.csv``.
+    """
+    run = FinishedRun(folder)
+    with progress.stage("tables", 6) as advance:
+        leaderboard.make(folder)
+        advance(1)
+        by_target.make(run, thresholds.make(run))
+        advance(2)
+        for table in (bands, probe_table, superpixel_table):
+            table.make(run)
+            advance(1)
     draw_all(folder, progress)
     write_page(folder)

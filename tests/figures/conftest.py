@@ -122,6 +122,7 @@ def training_log() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "epoch": [1, 2, 3, 4],
+            "step": [100, 200, 300, 400],
             "train_loss": [0.7, 0.5, 0.4, 0.3],
             "valid_loss": [0.6, 0.5, 0.45, 0.5],
             "valid_accuracy": [0.6, 0.8, 0.7, 0.8],

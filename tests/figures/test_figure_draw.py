@@ -11,7 +11,7 @@ from xaibench.figures.draw import draw_all, representative
 from xaibench.finished import aligned
 from xaibench.progress import SilentProgress
 
-NAMES = ["training", "ranking", "curves", "panels", "agreement"]
+NAMES = ["training", "ranking", "curves", "panels", "agreement", "true_positives", "failures"]
 
 
 def test_a_finished_run_has_all_its_figures(finished_run, monkeypatch):
@@ -42,7 +42,7 @@ def test_more_than_eight_explainers_are_several_panels(finished_run, monkeypatch
         for i in range(5):
             file[f"maps/more_{i}"] = np.random.default_rng(i).random((6, 16, 16), dtype="float32")
     names = [path.name for path in draw_all(finished_run, SilentProgress())]
-    assert names == ["ranking", "panels", "panels_2", "agreement"]
+    assert names == [*("ranking", "panels", "panels_2", "agreement", "true_positives", "failures")]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

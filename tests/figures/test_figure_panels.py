@@ -33,7 +33,7 @@ def test_one_row_an_image_and_one_column_an_explainer(figure, legible):
     assert len(figure.axes) == N * (1 + EXPLAINERS) + 2  # and a colour bar for each kind
     heads = [ax.get_title().replace("\n", "") for ax in cells(figure)[0]]
     controls = ["random(control)", "center_prior(control)"]
-    assert heads == ["patch", *controls, "superpixel_occlusion", "grad_cam"]
+    assert heads == ["image", *controls, "superpixel_occlusion", "grad_cam"]
     assert "pcam_synthetic (generated): maps of 6 images" in figure.get_suptitle()
     legible(figure)
 

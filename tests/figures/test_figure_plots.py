@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from xaibench.figures import curves as curve_figure
-from xaibench.figures import ranking, training
+from xaibench.figures import ranking
 from xaibench.leaderboard import summarise
 
 CONTROLS = ("random", "center_prior")
@@ -139,40 +139,4 @@ def test_every_metric_has_its_facet_when_there_are_many(summary, legible):
     more = [summary.assign(metric=summary["metric"] + str(i)) for i in range(2)]
     figure = ranking.draw(pd.concat(more))
     assert sum(ax.axison for ax in figure.axes) == 2 * 3
-    legible(figure)
-
-
-# ------------------------------------------------------------------------------- training
-
-
-def test_training_shows_losses_and_validation(training_log, legible):
-    figure = training.draw(training_log, "pcam_synthetic (generated)")
-    left, right = figure.axes
-    assert [text.get_text() for text in left.get_legend().get_texts()] == [
-        "training",
-        "validation",
-        "best epoch",
-    ]
-    assert [line.get_label() for line in right.lines] == ["accuracy", "AUROC", "best epoch"]
-    assert left.get_xlabel() == "epoch"
-    assert figure.get_suptitle() == (
-        "pcam_synthetic (generated): training, best epoch 2 by validation accuracy"
-    )
-    legible(figure)
-
-
-@pytest.mark.parametrize(("monitor", "epoch"), [("accuracy", 2), ("auroc", 4), ("loss", 3)])
-def test_best_epoch_is_the_first_best(training_log, monitor, epoch):
-    assert training.best_epoch(training_log, monitor) == epoch
-
-
-def test_an_empty_log_has_no_figure(training_log):
-    assert training.draw(training_log.iloc[:0], "pcam") is None
-
-
-def test_an_empty_column_is_left_out(training_log, legible):
-    log = training_log.assign(valid_auroc=np.nan, valid_accuracy=np.nan).head(1)
-    figure = training.draw(log, "pcam")
-    assert figure.axes[1].get_legend() is None
-    assert "best" not in figure.get_suptitle()
     legible(figure)

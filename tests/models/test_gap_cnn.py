@@ -68,7 +68,7 @@ def test_cam_is_the_literal_sum_over_the_maps(single_logit):
         for k in range(features.shape[1]):
             twin[i] += sign * weight[0 if single_logit else target, k] * features[i, k]
     twin = F.interpolate(twin[:, None], batch.images.shape[2:], mode="bilinear")[:, 0]
-    assert torch.allclose(Cam()(model, batch), twin, atol=1e-5)
+    assert torch.allclose(Cam()(model, batch).maps, twin, atol=1e-5)
 
 
 def test_its_stages_hold_all_but_the_head():

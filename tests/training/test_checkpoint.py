@@ -14,7 +14,7 @@ from torch import nn
 from toy_training import OPTIONS, STEPS, Stop, fit_toy, same, toy_data, toy_model
 
 from xaibench.atomic import replacing
-from xaibench.training.options import AugmentOptions
+from xaibench.training.options import AugmentOptions, CopyOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,7 +26,7 @@ def test_a_second_run_trains_nothing(tmp_path: Path) -> None:
     assert second.trained_steps == progress.steps == 0
     assert same(weights, again)
     pd.testing.assert_frame_equal(first.log, second.log, check_exact=True)
-    for name in ("best_epoch", "best_value", "key", "folder", "resumed_from"):
+    for name in ("best_epoch", "best_step", "best_value", "key", "folder", "resumed_from"):
         assert getattr(first, name) == getattr(second, name)
     names = {p.name for p in first.folder.iterdir()}
     assert names == {"best.safetensors", "training_log.csv", "checkpoint.json"}
@@ -41,7 +41,8 @@ def test_the_checkpoint_states_its_recipe(whole) -> None:
     assert facts["recipe"] == {"model": "toy"}
     assert facts["options"]["learning_rate"] == 0.01
     assert facts["images"] == {"train": 26, "valid": 16}
-    assert (facts["best_epoch"], facts["best_value"]) == (trained.best_epoch, trained.best_value)
+    for name in ("best_epoch", "best_step", "best_value"):
+        assert facts[name] == getattr(trained, name)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,7 @@ def test_the_checkpoint_states_its_recipe(whole) -> None:
         {"options": OPTIONS.model_copy(update={"learning_rate": 0.02})},
         {"options": OPTIONS.model_copy(update={"augment": AugmentOptions(rotation=5)})},
         {"options": OPTIONS.model_copy(update={"shuffle_labels": True})},
+        {"options": OPTIONS.model_copy(update={"copies": CopyOptions(flip=True)})},
         {"data": toy_data(checksum="d")},
         {"data": toy_data(name="other")},
         {"data": toy_data(train=24)},

@@ -107,13 +107,15 @@ def test_a_separable_problem_is_learnt(tmp_path: Path, head: str) -> None:
 def test_the_log_has_a_row_an_epoch(whole) -> None:
     log = whole[1].log
     assert list(log.columns) == [
-        "epoch", "step", "train_loss", "valid_loss", "valid_accuracy", "valid_auroc",
-        "learning_rate", "seconds",
+        "epoch", "step", "train_loss", "train_accuracy", "train_auroc", "train_mae",
+        "valid_loss", "valid_accuracy", "valid_auroc", "valid_mae", "learning_rate", "seconds",
     ]  # fmt: skip
     assert log.epoch.tolist() == [1, 2, 3]
     assert log.step.tolist() == [STEPS, 2 * STEPS, 3 * STEPS]
     assert log.learning_rate.is_monotonic_decreasing
     assert (log.seconds > 0).all()
+    assert log.train_accuracy.mul(26).round(9).mod(1).eq(0).all()
+    assert log.train_auroc.between(0, 1).all()
 
 
 def test_the_best_epochs_weights_are_restored_and_patience_ends_it(tmp_path: Path) -> None:
@@ -138,16 +140,11 @@ def test_the_best_epochs_weights_are_restored_and_patience_ends_it(tmp_path: Pat
 def test_the_head_alone_is_trained(tmp_path: Path) -> None:
     model = toy_model()
     built = {k: v.clone() for k, v in model.net.state_dict().items()}
-    weights, _ = fit_toy(tmp_path, model, options=OPTIONS.model_copy(update={"layers": "head"}))
+    options = OPTIONS.model_copy(update={"frozen_stages": "backbone"})
+    weights, _ = fit_toy(tmp_path, model, options=options)
     for name, value in weights.items():
         assert torch.equal(value, built[name]) != name.startswith("head."), name
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
-
-
-def test_head_only_needs_a_linear_head(tmp_path: Path) -> None:
-    options = OPTIONS.model_copy(update={"layers": "head"})
-    with pytest.raises(UserError, match="needs a model with a linear head; use layers: all"):
-        fit_toy(tmp_path, toy_model(linear_head=None), options=options)
 
 
 def test_no_epochs_leave_the_model_as_built(tmp_path: Path) -> None:
@@ -180,7 +177,7 @@ def test_missing_labels_are_trained_around(tmp_path: Path) -> None:
     data.splits["train"].labels[:4] = NAN
     weights, trained = fit_toy(tmp_path, toy_model(head="multilabel"), data)
     assert all(v.isfinite().all() for v in weights.values())
-    assert trained.log.notna().all(axis=None)
+    assert trained.log.drop(columns=["train_mae", "valid_mae"]).notna().all(axis=None)
 
 
 def test_regression_is_trained_on_its_loss(tmp_path: Path) -> None:
@@ -190,7 +187,11 @@ def test_regression_is_trained_on_its_loss(tmp_path: Path) -> None:
     options = OPTIONS.model_copy(update={"monitor": "loss", "epochs": 6})
     _, trained = fit_toy(tmp_path, toy_model(1, "regression"), data, options)
     assert trained.log.valid_loss.iloc[-1] < 0.25  # that of always saying the mean
-    assert trained.log.valid_auroc.isna().all()
+    log = trained.log
+    assert log[["valid_auroc", "train_auroc", "train_accuracy"]].isna().all(axis=None)
+    assert log.valid_mae.iloc[-1] < 0.5
+    # No mean of absolute values is above the root of the mean of squares.
+    assert (log.valid_mae <= log.valid_loss.pow(0.5)).all()
 
 
 def test_a_last_batch_of_one_image_is_left_out(tmp_path: Path) -> None:

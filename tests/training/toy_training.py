@@ -86,6 +86,7 @@ def toy_model(
     return Classifier(
         net, head=head, classes=classes, mean=(0.5,) * 3, std=(0.25,) * 3, cam_layer=None,
         linear_head=linear_head, pool=None, input_shape=(3, 16, 16),
+        stages=(("conv",), ("norm",)),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped, UInt8
+from pydantic import ConfigDict
 
 from xaibench.progress import Progress
 
@@ -77,6 +78,7 @@ class Data:
 class Dataset(ABC):
     """A plugin that opens a data set; its fields are the parameters that a config may set."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     kind: ClassVar[str] = "dataset"
     name: ClassVar[str]
 

@@ -92,18 +92,13 @@ class ChestXrayPneumonia(Dataset):
         """Fetch the files where they are missing; return where they are."""
         if self.root is None:
             raise UserError("root: is null: name a folder that the files shall be found in")
-        there = self._found() or clean_root(kaggle.fetch(HANDLE, self.root, progress))
-        return f"chest_xray_pneumonia: the images are in {there}"
+        return f"chest_xray_pneumonia: the images are in {self._found() or self._fetch(progress)}"
 
     def open(self, *, seed: int, cache: Path, progress: Progress) -> Data:
         self.validate()
         there = self._found()
         if there is None and self.when_missing == "download":
-            there = clean_root(kaggle.fetch(HANDLE, self.root, progress))
-            if there is None:
-                raise UserError(
-                    f"root: what Kaggle sent holds no folders NORMAL and PNEUMONIA; {HANDLE}"
-                )
+            there = self._fetch(progress)
         if there is None:
             options = self.synthetic
             synthetic.write_dataset(
@@ -119,6 +114,15 @@ class ChestXrayPneumonia(Dataset):
 
     def _found(self) -> Path | None:
         return None if self.root is None else clean_root(self.root)
+
+    def _fetch(self, progress: Progress) -> Path:
+        there = clean_root(kaggle.fetch(HANDLE, self.root, progress))
+        if there is None:
+            raise UserError(
+                f"root: what Kaggle sent holds no folders NORMAL and PNEUMONIA; delete {self.root} "
+                f"and unpack {kaggle.SITE}/datasets/{HANDLE} there"
+            )
+        return there
 
     def _open(self, root: Path, cache: Path, progress: Progress) -> Data:
         found = records(root)

@@ -104,7 +104,7 @@ class Chexpert(Dataset):
             )
             folder = table_folder(options.root)
         policy = LabelPolicy(self.uncertain, self.missing)
-        records, counted = read_records(folder, self.findings, policy, self.views)
+        records, counted = read_records(folder, self.findings, policy, self.views, progress)
         recipe = synthetic.recipe_of(folder)
         # A part of the original, or another table, is not the original.
         whole = counted["table_rows"] == ROWS

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from xaibench.datasets.radiograph_sets import Records
 from xaibench.errors import UserError, did_you_mean
+from xaibench.progress import Advance, Progress
 
 PATH, VIEW = "Path", "Frontal/Lateral"
 FACTS = (PATH, "Sex", "Age", VIEW, "AP/PA")
@@ -39,6 +40,7 @@ COMPETITION = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural
 UNCERTAIN = -1.0
 
 _DEEPEST = 2  # folders below the root in which the table is sought
+_STEP = 1000  # rows between two reports of progress
 _PATIENT = re.compile(r"patient\w*", re.IGNORECASE)
 
 
@@ -67,8 +69,9 @@ def read_records(
     findings: Sequence[str],
     policy: LabelPolicy,
     views: Literal["frontal", "lateral", "all"],
+    progress: Progress,
 ) -> tuple[Records, dict[str, object]]:
-    """Return a record of each image in ``train.csv`` and ``valid.csv``, and counts for the manifest.
+    """Return a record of each image in ``train.csv`` and ``valid.csv``, and counts of them.
 
     Images of ``valid.csv``, where there is one, are the test split. Labels are (n, L) float32.
     A row whose file is not there is bad, with its number (the first below the header is 1).
@@ -93,7 +96,8 @@ def read_records(
         for finding, count in zip(findings, (values == UNCERTAIN).sum(axis=0), strict=True):
             uncertain[finding] += int(count)
         labels.append(decided(values, policy))
-        parts.append(_facts(table, file, folder))
+        with progress.stage(f"Looking for the images of {file.name}", len(table)) as advance:
+            parts.append(_facts(table, file, folder, advance))
         if len(tables) > 1:
             parts[-1]["split"] = split
     whole = pd.concat(parts, ignore_index=True)
@@ -160,11 +164,11 @@ def _values(
     return np.stack(columns, axis=1)
 
 
-def _facts(table: pd.DataFrame, file: Path, folder: Path) -> pd.DataFrame:
+def _facts(table: pd.DataFrame, file: Path, folder: Path, advance: Advance) -> pd.DataFrame:
     """Return path below the folder, patient, and what is bad of each row."""
     paths, patients, bad = [], [], []
     drop = 0  # leading folders, mostly the same for all
-    for row, given in zip(table["row"], table[PATH], strict=True):
+    for done, (row, given) in enumerate(zip(table["row"], table[PATH], strict=True), 1):
         parts = PurePosixPath(str(given).replace("\\", "/")).parts
         patient = next((part for part in parts[:-1] if _PATIENT.fullmatch(part)), None)
         if patient is None:
@@ -178,4 +182,6 @@ def _facts(table: pd.DataFrame, file: Path, folder: Path) -> pd.DataFrame:
         paths.append(PurePosixPath(*parts[drop:]).as_posix())
         patients.append(patient.lower())
         bad.append("" if there is not None else f"is not there (row {row} of {file.name})")
+        if done % _STEP == 0:
+            advance(_STEP)
     return pd.DataFrame({"path": paths, "patient": patients, "bad": bad})

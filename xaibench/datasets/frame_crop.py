@@ -12,7 +12,9 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 _FAINT = 6.0  # grey levels within which a frame counts as uniform, for the noise of JPEG
-_STEP = 3  # lines on either side of an edge that are compared
+_NEAR = 3  # lines on either side of an edge that are compared
+_PARTS = 16  # of a line; along a straight edge they all get brighter at the same line
+_SHARP = 3.0  # how much more the grey rises at an edge than just outside of it
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 
@@ -63,8 +65,8 @@ def crop_bounds(image: UInt8[np.ndarray, "height width"], options: CropOptions) 
     Each side is scanned inwards. A line is border where at least ``dark_fraction`` of it is dark by
     Otsu's threshold of the side's border band, and ``run`` content lines in a row end the scan.
     This rule alone also cuts the dark air beside a body, which is no frame. So the cut goes only to
-    a line where a frame ends: what lies outside is uniformly dark, and at that line at least half
-    of the pixels get brighter at once, as they do along a straight edge and not along a body.
+    a line where a frame ends: what lies outside is uniformly dark, and along nearly all of the line
+    it gets brighter at once, as it does at a straight edge and not beside a body.
     """
     height, width = image.shape
     if min(height, width) < options.smallest:
@@ -81,14 +83,13 @@ def _cut(image: UInt8[np.ndarray, "lines length"], bright: float, options: CropO
     """Return how many of the first lines to cut."""
     lines = len(image)
     most = int(options.most * lines)
-    reach = most + options.padding
+    # Far enough to see the end of a frame that is wider than what may be cut.
+    reach = max(most + options.padding + options.run, lines // 4)
     # Blurred along the lines only: across them it would move the edge.
-    strip = ndimage.uniform_filter1d(
-        image[: reach + options.run].astype(np.float32), options.blur, axis=1
-    )
+    strip = ndimage.uniform_filter1d(image[:reach].astype(np.float32), options.blur, axis=1)
     outer = strip[: max(options.padding, 2)]
-    level = np.median(outer)
-    noise = 1.4826 * np.median(np.abs(outer - level))
+    level = float(np.median(outer))
+    noise = 1.4826 * float(np.median(np.abs(outer - level)))
     ceiling = level + max(_FAINT, 4 * noise)
     if ceiling > bright / 2:
         return 0  # not dark
@@ -99,8 +100,9 @@ def _cut(image: UInt8[np.ndarray, "lines length"], bright: float, options: CropO
     proposed = _scanned(dark >= options.dark_fraction, options.run)
     if proposed <= options.padding:
         return 0
-    uniform = (strip <= ceiling).mean(axis=1) >= options.dark_fraction
-    edge = _edge(strip, proposed, uniform, max(_FAINT / 2, 2.5 * noise))
+    edge = _edge(strip, level + max(_FAINT / 2, noise), options.dark_fraction)
+    if edge > proposed + _NEAR:
+        return 0
     return min(max(edge - options.padding, 0), most)
 
 
@@ -124,25 +126,27 @@ def _scanned(border: Bool[np.ndarray, " lines"], run: int) -> int:
     return depth
 
 
-def _edge(
-    strip: Float[np.ndarray, "lines length"],
-    proposed: int,
-    uniform: Bool[np.ndarray, " lines"],
-    least: float,
-) -> int:
-    """Return the first line inside the frame, at most about ``proposed``; 0 where none ends.
+def _edge(strip: Float[np.ndarray, "lines length"], faint: float, share: float) -> int:
+    """Return the first line inside the frame, 0 where none ends at a straight edge.
 
-    The ends of the lines are left out: there the frame's other sides lie, which never rise.
+    Args:
+        faint: the grey that the mean of a part of a frame's line stays below.
+        share: of the parts that must get brighter within a line of each other.
     """
+    # The ends of the lines are left out: there the frame's other sides lie, which never rise.
     length = strip.shape[1]
     ends = int(length * 0.15)
     inner = strip[:, ends : length - ends]
-    best, found = 0.0, 0
-    for line in range(_STEP, min(proposed + _STEP, len(strip) - _STEP) + 1):
-        if uniform[:line].mean() < 1:
-            break
-        outside = inner[line - _STEP : line].mean(axis=0)
-        rise = np.median(inner[line : line + _STEP].mean(axis=0) - outside)
-        if rise > max(best, least):
-            best, found = rise, line
-    return found
+    parts = np.array_split(inner, min(_PARTS, inner.shape[1]), axis=1)
+    means = np.stack([part.mean(axis=1) for part in parts], axis=1)
+    inside = (means[:-1] > faint) & (means[1:] > faint)
+    first = np.where(inside.any(axis=0), inside.argmax(axis=0), len(strip))
+    line = int(np.median(first))
+    straight = np.mean(np.abs(first - line) <= 1) >= share
+    if not straight or not _NEAR <= line <= len(strip) - _NEAR:
+        return 0
+    outside = means[line - _NEAR : line].mean(axis=0)
+    rise = np.median(means[line : line + _NEAR].mean(axis=0) - outside)
+    before = np.median(outside - means[max(line - 2 * _NEAR, 0) : line - _NEAR + 1].mean(axis=0))
+    # A slope, such as the soft shadow of an arm, rises before it as well.
+    return line if rise > _SHARP * before else 0

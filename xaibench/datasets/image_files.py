@@ -66,7 +66,7 @@ def read_grey(path: Path) -> UInt8[np.ndarray, "height width"]:
             raise BadImage(path, "is empty")
         with Image.open(path) as opened:
             if opened.width * opened.height > MAX_PIXELS:
-                raise BadImage(path, f"{opened.width}x{opened.height} is over {MAX_PIXELS} pixels")
+                raise BadImage(path, f"is {opened.width}x{opened.height}, over {MAX_PIXELS} pixels")
             return _grey(path, opened)
     except BadImage:
         raise

@@ -26,8 +26,7 @@ def fetch(handle: str, root: Path, progress: Progress) -> Path:
         import kagglehub
     except ImportError:
         raise UserError(
-            "when_missing: download needs kagglehub; run `pip install 'xaibench[kaggle]'`, "
-            f"{by_hand}"
+            f"when_missing: download needs kagglehub; run pip install 'xaibench[kaggle]', {by_hand}"
         ) from None
     _check_reachable(by_hand)
     progress.say(f"fetching {handle} from Kaggle")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from xaibench.datasets.preprocess import Preprocessing, ResizeOptions
 from xaibench.datasets.radiograph_sets import Records, radiograph_data
 from xaibench.datasets.radiograph_splits import SplitOptions
 from xaibench.datasets.radiographs import FINDINGS
+from xaibench.datasets.recipes import recipe_of
 from xaibench.errors import UserError, did_you_mean
 from xaibench.progress import Progress
 from xaibench.registry import register
@@ -104,7 +106,7 @@ class NihChestxray14(Dataset):
             )
 
     def get(self, cache: Path, progress: Progress) -> str:
-        return f"This set is not fetched by itself: {HOW}, {self.root}"
+        return f"This set is not fetched by itself: {HOW}, {self.root or 'root'}"
 
     def open(self, *, seed: int, cache: Path, progress: Progress) -> Data:
         self.validate()
@@ -120,9 +122,10 @@ class NihChestxray14(Dataset):
             progress=progress,
             workers=os.cpu_count() or 1,
         )
-        return self._open(options.root, cache, progress, generated=True)
+        return self._open(options.root, cache, progress)
 
-    def _open(self, root: Path, cache: Path, progress: Progress, generated: bool = False) -> Data:
+    def _open(self, root: Path, cache: Path, progress: Progress) -> Data:
+        progress.say(f"Reading {_entries(root)}")  # takes seconds with the original's rows
         entries = read_entries(_entries(root))
         table = _table(root, entries)
         there = table["bad"] == ""
@@ -133,24 +136,26 @@ class NihChestxray14(Dataset):
             f"{len(entries) - there.sum()} rows of {_entries(root).name} name images that are not "
             f"there; {counted['used']} of {counted['listed']} boxes lie on images that are"
         )
-        tagged = generated and self.synthetic.shortcut_rate is not None
+        recipe = recipe_of(root, nih_chestxray14_synthetic.GENERATOR)
+        tagged = recipe is not None and recipe["shortcut_rate"] is not None
         # A part of the original is not the original, and its figures do not compare.
         real = "nih_chestxray14" + ("" if there.sum() == IMAGES else "_subset")
         return radiograph_data(
             Records(root, table, table[list(self.findings)].to_numpy(np.float32)),
-            name=f"nih_chestxray14{'_shortcut' * tagged}_synthetic" if generated else real,
+            name=f"nih_chestxray14{'_shortcut' * tagged}_synthetic" if recipe else real,
             task="multilabel",
             classes=self.findings,
             preprocessing=Preprocessing(crop=None, resize=ResizeOptions(size=self.size)),
             channels=self.channels,
             split=SplitOptions(FRACTIONS, self.split_seed, self.manifests),
             allowed_bad=self.allowed_bad,
-            masks=NihMasks(boxes, self.findings, root / FOLDER if generated else None, tagged),
-            masks_from=boxes.to_csv() + ((root / "recipe.json").read_text() if generated else ""),
+            masks=NihMasks(boxes, self.findings, root / FOLDER if recipe else None, tagged),
+            masks_from=boxes.to_csv() + json.dumps(recipe),
             cache=cache,
             progress=progress,
             facts={
-                "generated": generated,
+                "root": str(root),
+                "generated": recipe is not None,
                 "splits": self.splits,
                 "rows_without_image": int(len(entries) - there.sum()),
                 "boxes": counted,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image
-from scipy.ndimage import find_objects, label
+from scipy.ndimage import binary_dilation, find_objects, label
 
 from xaibench.datasets.generated import drawn_in_order, generated_folder
 from xaibench.datasets.mask_files import FOLDER, encoded, write_masks
@@ -23,6 +23,7 @@ from xaibench.datasets.nih_tables import BOX_SIDE, BOXES, ENTRIES, LISTS, NO_FIN
 from xaibench.datasets.radiographs import FINDINGS, RADIOGRAPH_VERSION, Anatomy, draw_radiograph
 from xaibench.progress import Progress
 
+GENERATOR = "nih_chestxray14_synthetic"
 GENERATOR_VERSION = 1
 # How often a finding is drawn beside the others. Skewed as in the original, but not by its factor
 # of eighty, so that a small set has some of each.
@@ -67,7 +68,7 @@ def write_dataset(
             nothing, 1 gives it away. None for no marker.
     """
     recipe = {
-        "generator": "nih_chestxray14_synthetic",
+        "generator": GENERATOR,
         "version": [GENERATOR_VERSION, RADIOGRAPH_VERSION],
         "seed": seed,
         "images": images,
@@ -154,19 +155,25 @@ def _draw_image(rng: np.random.Generator, anatomy: Anatomy, patient: _Patient) -
 
 
 def boxes_around(mask: Bool[np.ndarray, "side side"]) -> list[list[float]]:
-    """Return x, y, w, h in 1,024-pixel coordinates of each part that is a tenth of the mask."""
-    parts, _ = label(mask, np.ones((3, 3)))
+    """Return x, y, w, h in 1,024-pixel coordinates around each part of a mask, as people draw them.
+
+    What lies within an eighth of the side is one part. A part of less than a tenth of the mask has
+    no box, unless all are so small: then one box is around them all.
+    """
+    near = binary_dilation(mask, np.ones((3, 3)), iterations=max(len(mask) // 16, 1))
+    parts, count = label(near, np.ones((3, 3)))
+    parts *= mask
+    sizes = np.bincount(parts[mask], minlength=count + 1)
+    if 10 * sizes.max() < mask.sum():
+        parts = mask.astype(int)
+        sizes = np.array([0, mask.sum()])
     scale = BOX_SIDE / len(mask)
     boxes = []
-    for number, (rows, columns) in enumerate(find_objects(parts), start=1):
-        if 10 * (parts == number).sum() >= mask.sum():
-            sides = (
-                columns.start,
-                rows.start,
-                columns.stop - columns.start,
-                rows.stop - rows.start,
-            )
-            boxes.append([scale * value for value in sides])
+    for size, (rows, columns) in zip(sizes[1:], find_objects(parts), strict=True):
+        if 10 * size >= mask.sum():
+            corner = (columns.start, rows.start)
+            extent = (columns.stop - columns.start, rows.stop - rows.start)
+            boxes.append([scale * value for value in (*corner, *extent)])
     return boxes
 
 

@@ -87,11 +87,17 @@ class Pcam(Dataset):
                 f"working directory {Path.cwd()}); set when_missing to download or synthesize"
             )
 
+    def get(self, cache: Path, progress: Progress) -> str:
+        if self.root is None:
+            raise UserError("root: is null: name the folder that the files go to")
+        missing = len(self._missing())
+        self._fetch_all(progress)
+        return f"pcam: {missing} of 6 files were fetched; all are in {self.root}"
+
     def open(self, *, seed: int, cache: Path, progress: Progress) -> Data:
         self.validate()
         if self.when_missing == "download":
-            for part, md5 in MD5.items():
-                _fetch(self.root, part, md5, progress)
+            self._fetch_all(progress)
         if not self._missing():
             return self._open(self.root, seed, cache, progress)
         options = self.synthetic
@@ -104,6 +110,10 @@ class Pcam(Dataset):
             workers=os.cpu_count() or 1,
         )
         return self._open(options.root, seed, cache, progress, generated=True)
+
+    def _fetch_all(self, progress: Progress) -> None:
+        for part, md5 in MD5.items():
+            _fetch(self.root, part, md5, progress)
 
     def _missing(self) -> list[str]:
         names = [file_name(part) for part in MD5]

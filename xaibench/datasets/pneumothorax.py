@@ -17,6 +17,7 @@ from xaibench.datasets.base import Data, Dataset, Images, Split
 from xaibench.datasets.checksums import checksums
 from xaibench.datasets.hdf5 import opened, read_rows
 from xaibench.datasets.pneumothorax_files import Radiographs
+from xaibench.datasets.recipes import recipe_of
 from xaibench.datasets.splits import stratified_fraction
 from xaibench.errors import UserError
 from xaibench.progress import Progress
@@ -77,7 +78,7 @@ class Pneumothorax(Dataset):
             )
 
     def get(self, cache: Path, progress: Progress) -> str:
-        return f"No public archive holds these two files: {HOW}; put them into {self.root}"
+        return f"No archive holds these two files: {HOW}; put them into {self.root or 'root'}"
 
     def open(self, *, seed: int, cache: Path, progress: Progress) -> Data:
         self.validate()
@@ -94,20 +95,20 @@ class Pneumothorax(Dataset):
             progress=progress,
             workers=os.cpu_count() or 1,
         )
-        return self._open(options.root, seed, cache, progress, generated=True)
+        return self._open(options.root, seed, cache, progress)
 
     def _missing(self) -> list[str]:
         return [f for f in FILES.values() if self.root is None or not (self.root / f).is_file()]
 
-    def _open(
-        self, root: Path, seed: int, cache: Path, progress: Progress, generated: bool = False
-    ) -> Data:
+    def _open(self, root: Path, seed: int, cache: Path, progress: Progress) -> Data:
         files = {name: Radiographs.open(root / file, progress) for name, file in FILES.items()}
         size = _one_size(root, files)
         sums = checksums(
             [*(root / f for f in FILES.values()), *sorted(root.glob("*_mask.h5"))], cache, progress
         )
-        tagged = generated and self.synthetic.shortcut_rate is not None
+        recipe = recipe_of(root, pneumothorax_synthetic.GENERATOR)
+        generated = recipe is not None
+        tagged = generated and recipe["shortcut_rate"] is not None
         masks = ("evidence", *(["tag"] if tagged else []), "lungs") if generated else ()
         train, test = files["train"], files["test"]
         _check_patients(root, train.patients, test.patients)
@@ -126,6 +127,7 @@ class Pneumothorax(Dataset):
             splits=splits,
             checksum=hashlib.sha256(repr(sorted(sums.items())).encode()).hexdigest(),
             facts={
+                "root": str(root),
                 "generated": generated,
                 "files": sums,
                 "images": {s: len(split) for s, split in splits.items()},

@@ -21,6 +21,7 @@ from xaibench.datasets.radiographs import (
 )
 from xaibench.progress import Progress
 
+GENERATOR = "pneumothorax_synthetic"
 GENERATOR_VERSION = 1
 FINDING = "Pneumothorax"
 # Other findings that either class may have, so that a healthy lung is not what tells them apart.
@@ -60,7 +61,7 @@ def write_dataset(
             nothing, 1 gives the label away. None for no marker.
     """
     recipe = {
-        "generator": "pneumothorax_synthetic",
+        "generator": GENERATOR,
         "version": [GENERATOR_VERSION, RADIOGRAPH_VERSION],
         "seed": seed,
         "sizes": {name: sizes[name] for name in _FILES},

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from xaibench.datasets.frame_crop import Bounds, CropOptions, crop_bounds
 
-PREPROCESS_VERSION = 1  # raise it with every change that moves a pixel: caches are keyed by it
+PREPROCESS_VERSION = 2  # raise it with every change that moves a pixel: caches are keyed by it
 
 
 @dataclass(frozen=True)

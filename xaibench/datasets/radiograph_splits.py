@@ -104,7 +104,6 @@ def _from_manifests(
     read = read_manifests(folder).set_index("path")
     ours = manifest(table, labels, classes).set_index("path")
     for paths, said in (
-        (read.index[read.index.duplicated()], "name {} images twice"),
         (ours.index.difference(read.index), "leave out {} images"),
         (read.index.difference(ours.index), "name {} images that are not there or are bad"),
     ):

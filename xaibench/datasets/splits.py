@@ -95,19 +95,36 @@ def write_manifests(folder: Path, table: pd.DataFrame) -> None:
 
 
 def read_manifests(folder: Path) -> pd.DataFrame:
-    """Return the table that `write_manifests` wrote: path, label, ..., patient, split."""
-    parts = []
-    for split, name in MANIFESTS.items():
-        try:
-            part = pd.read_csv(folder / name, dtype={"path": str, "patient": str})
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{folder / name}: cannot be read as a table ({error}); {folder} must hold "
-                f"{', '.join(MANIFESTS.values())}"
-            ) from None
-        if lacking := [c for c in ("path", "label", "patient") if c not in part]:
-            raise UserError(f"{folder / name}: lacks the column {lacking[0]!r}")
-        parts.append(part.assign(split=split))
-    table = pd.concat(parts, ignore_index=True)
+    """Return the table that `write_manifests` wrote: path, label, ..., patient, split.
+
+    Raises UserError for a file or column that is missing, a row without path or patient, an image
+    that is listed twice, and a patient in two splits.
+    """
+    table = pd.concat([_manifest(folder, split) for split in SPLITS], ignore_index=True)
+    twice = table["path"][table["path"].duplicated()].unique()
+    if len(twice):
+        raise UserError(
+            f"{folder}: the manifests list {len(twice)} images twice ({', '.join(twice[:3])}); "
+            "keep one row of each"
+        )
     check_no_overlap(table["patient"].to_numpy(), table["split"].to_numpy())
     return table
+
+
+def _manifest(folder: Path, split: str) -> pd.DataFrame:
+    file = folder / MANIFESTS[split]
+    try:
+        # As text: a patient "001" is no number.
+        part = pd.read_csv(file, dtype={"path": str, "patient": str})
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{file}: cannot be read as a table ({error}); {folder} must hold "
+            f"{', '.join(MANIFESTS.values())}"
+        ) from None
+    for column in ("path", "label", "patient"):
+        if column not in part:
+            raise UserError(f"{file}: lacks the column {column!r}; has {', '.join(part.columns)}")
+        if column != "label" and part[column].isna().any():
+            line = int(part[column].isna().to_numpy().argmax()) + 2
+            raise UserError(f"{file}: line {line} has no {column}; fill it in")
+    return part.assign(split=split)

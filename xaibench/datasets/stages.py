@@ -37,10 +37,17 @@ class Stages:
 
 
 def draw_stages(data: Data, files: pd.DataFrame, count: int, seed: int) -> list[Stages]:
-    """Return ``count`` random images of the table that `survey.file_table` makes of ``data``."""
+    """Return ``count`` random images; every second one is cropped, as long as there are such.
+
+    Args:
+        files: what `survey.file_table` makes of ``data``.
+    """
     stages = []
-    chosen = np.random.default_rng(seed).permutation(len(files))[:count]
-    for row in files.iloc[chosen].itertuples(index=False):
+    shuffled = files.iloc[np.random.default_rng(seed).permutation(len(files))]
+    # The crop is what may go wrong, and few images of a set may have a frame.
+    turn = shuffled.groupby("cropped").cumcount() * 2 + ~shuffled["cropped"].astype(bool)
+    chosen = shuffled.assign(turn=turn).sort_values("turn", kind="stable")[:count]
+    for row in chosen.itertuples(index=False):
         split = data.splits[row.split]
         original = read_grey(Path(row.path))
         prepared = prepare(original, split.preprocessing)

@@ -5,6 +5,8 @@ Reads ``Data`` alone, so it serves every data set; what only image files have is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
@@ -59,11 +61,6 @@ def groups_in_two_splits(data: Data) -> pd.DataFrame:
     return joined[joined["size"] > 1]["join"].rename("splits").reset_index()
 
 
-def has_groups(data: Data) -> bool:
-    """Say whether the data set knows patients or slides; without, each image is its own group."""
-    return any((split.groups != split.ids).any() for split in data.splits.values())
-
-
 def manifest_table(data: Data) -> pd.DataFrame:
     """Return `manifest` of all images, with ``split``; an image that is no file is its id."""
     parts = []
@@ -74,12 +71,23 @@ def manifest_table(data: Data) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def markdown(table: pd.DataFrame, heading: str) -> str:
-    """Return a table as Markdown under a heading."""
+def notes(data: Data) -> list[str]:
+    """Return what the counts alone do not say, a line each."""
+    said = []
+    if not any((split.groups != split.ids).any() for split in data.splits.values()):
+        said.append("No patients are known: each image is a group of its own.")
+    if uncertain := data.facts.get("uncertain_labels"):
+        told = ", ".join(f"{label} {count}" for label, count in uncertain.items())
+        said.append(f"Called uncertain in the data set's table, before its policy: {told}.")
+    return said
+
+
+def markdown(table: pd.DataFrame, heading: str, notes: Sequence[str] = ()) -> str:
+    """Return a table as Markdown under a heading, with notes below it."""
     safe = lambda cell: str(cell).replace("|", "\\|")
     lines = [table.columns, [":--"] * len(table.columns), *table.itertuples(index=False)]
     rows = [f"| {' | '.join(map(safe, line))} |" for line in lines]
-    return "\n".join([f"## {heading}", "", *rows, ""])
+    return "\n".join([f"## {heading}", "", *rows, "", *(f"- {note}" for note in notes)])
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:

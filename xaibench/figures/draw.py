@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xaibench.figures import agreement, curves, panels, ranking, training
+from xaibench import galleries
+from xaibench.figures import (
+    agreement,
+    bands,
+    curves,
+    gallery,
+    panels,
+    probes,
+    ranking,
+    roc,
+    superpixels,
+    training,
+)
 from xaibench.figures.base import save
 from xaibench.finished import FinishedRun
 from xaibench.leaderboard import of_explainers, summarise
 from xaibench.progress import Progress
+from xaibench.roc import labels_of
 
+MOST_FAILURES = 45  # three pages
 AGREEMENT_IMAGES = 128  # enough for a mean; whole maps of all images may not fit in memory
 
 
@@ -32,6 +47,12 @@ def draw_all(folder: Path, progress: Progress) -> list[Path]:
         "curves": run.curves,
         "panels": run.panels,
         "agreement": run.agreement,
+        "roc": run.roc,
+        "bands": run.bands,
+        "true_positives": run.true_positives,
+        "failures": run.failures,
+        "probes": lambda: probes.of_run(run, run.shown()),
+        "superpixels": lambda: superpixels.of_run(run, run.shown()),
     }
     with progress.stage("figures", len(makers)) as advance:
         for make in makers.values():
@@ -59,7 +80,7 @@ class _Run(FinishedRun):
 
     def rankings(self) -> Iterator[tuple[str, Figure | None]]:
         if self.order:
-            yield "ranking", ranking.draw(summarise(self.scores))
+            yield "ranking", ranking.draw(ranking.telling(summarise(self.scores)))
 
     def curves(self) -> Iterator[tuple[str, Figure | None]]:
         table = self.parquet("curves.parquet")
@@ -98,10 +119,76 @@ class _Run(FinishedRun):
             table = agreement.agreement({n: file["maps"][n][first] for n in self._explainers(file)})
             yield "agreement", agreement.draw(table, self.dataset, self.controls)
 
+    def roc(self) -> Iterator[tuple[str, Figure | None]]:
+        rows = self.csv("thresholds.csv")
+        if rows is not None and self.predictions is not None:
+            yield "roc", roc.draw(labels_of(self.predictions), rows, self._heading())
+
+    def bands(self) -> Iterator[tuple[str, Figure | None]]:
+        rows = self.csv("bands.csv")
+        if rows is not None:
+            yield "bands", bands.draw(rows, self._heading())
+
+    def true_positives(self) -> Iterator[tuple[str, Figure | None]]:
+        with self.maps() as file:
+            if file is None or self.predictions is None:
+                return
+            cuts = galleries.thresholds(self.predictions)
+            rows = galleries.true_positives(self.items(file), cuts, gallery.ACROSS)
+            explainer = gallery.shown(self._explainers(file), self.controls)
+            if rows.empty or explainer is None:
+                return
+            images, maps = (_at(file[k], rows.index) for k in ("images", f"maps/{explainer}"))
+            found = {n: m for n, m in file.get("masks", {}).items() if not n.startswith("lungs")}
+            masks = {name: _at(mask, rows.index) for name, mask in found.items()}
+            heading = f"{self._heading()}, {explainer}"
+            yield from _pages(
+                "true_positives", gallery.true_positives(rows, images, maps, masks, heading)
+            )
+
+    def failures(self) -> Iterator[tuple[str, Figure | None]]:
+        with self.maps() as file:
+            if file is None or self.predictions is None:
+                return
+            every = galleries.failures(self.items(file))
+            rows = every.head(MOST_FAILURES)
+            explainer = gallery.shown(self._explainers(file), self.controls)
+            if rows.empty or explainer is None:
+                return
+            images, maps = (_at(file[k], rows.index) for k in ("images", f"maps/{explainer}"))
+            heading = f"{self._heading()}, {explainer}"
+            yield from _pages("failures", gallery.failures(rows, images, maps, heading, len(every)))
+
+    def _heading(self) -> str:
+        return f"{self.dataset}, {self.about['model']}, split {self.about['split']}"
+
+    def shown(self) -> pd.DataFrame | None:
+        """Return the rows of ``representative`` images, with ``truth`` as text; the index is their
+        place in ``maps.h5``. None without maps.
+        """
+        with self.maps() as file:
+            if file is None or self.predictions is None:
+                return None
+            rows = self.items(file)
+        classes = panels.class_names(rows)
+        rows["truth"] = [panels.truth(row, classes) for _, row in rows.iterrows()]
+        return rows.iloc[representative(rows)]
+
     def _explainers(self, file: h5py.File) -> list[str]:
         """Return the explainers with maps, in the order of the scores."""
         there = file["maps"].keys()
         return [n for n in self.order if n in there] + sorted(set(there) - set(self.order))
+
+
+def _at(values: h5py.Dataset, places: Iterable[int]) -> np.ndarray:
+    """Return the rows at ``places``, in that order: a file gives them in rising order only."""
+    wanted, back = np.unique(np.asarray(list(places), dtype=int), return_inverse=True)
+    return values[wanted][back]
+
+
+def _pages(name: str, figures: Iterable[Figure]) -> Iterator[tuple[str, Figure]]:
+    for number, figure in enumerate(figures, 1):
+        yield f"{name}_{number}" if number > 1 else name, figure
 
 
 def representative(rows: pd.DataFrame, most: int = panels.MOST) -> list[int]:

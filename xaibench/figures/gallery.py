@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from xaibench.figures.base import PAGE, SMALL, blank, style, title, unused, wrapped
-from xaibench.figures.panels import overlay, patch, short
+from xaibench.figures.panels import legend_of_masks, outline, overlay, patch, short
 
 ACROSS = 5  # true positives of one finding
-FINDINGS = 5  # on one page
+FINDINGS = 4  # on one page
 PAIRS = 3  # failures side by side, each with its map
 ROWS = 5  # of failures on one page
 CAM_LIKE = ("grad_cam", "cam")
@@ -44,7 +44,7 @@ def true_positives(
     for start in range(0, len(findings), FINDINGS):
         page = findings[start : start + FINDINGS]
         with style():
-            figure = blank(PAGE, 1.85 * len(page) + 0.6)
+            figure = blank(PAGE, 2.1 * len(page) + 0.8)
             grid = figure.subplots(len(page), ACROSS, squeeze=False)
             for axes, finding in zip(grid, page, strict=True):
                 places = np.flatnonzero(rows["target"] == finding)[:ACROSS]
@@ -52,15 +52,16 @@ def true_positives(
                 for ax, at in zip(axes, places, strict=False):
                     row = rows.iloc[at]
                     overlay(ax, images[at], maps[at], signed)
-                    patch(ax, None, {name: mask[at] for name, mask in masks.items()})
+                    outline(ax, {name: mask[at] for name, mask in masks.items()})
                     ax.set_title(_hit(row), fontsize=SMALL)
                     ax.set_xlabel(short(str(row["image"]), 20), fontsize=SMALL)
-            title(figure, f"{heading}: true positives at Youden's threshold")
+            legend_of_masks(figure, list(masks))
+            title(figure, f"{heading}: true positives at Youden's threshold\n{_colours(signed)}")
         yield figure
 
 
 def failures(
-    rows: pd.DataFrame, images: np.ndarray, maps: np.ndarray, heading: str
+    rows: pd.DataFrame, images: np.ndarray, maps: np.ndarray, heading: str, total: int
 ) -> Iterator[Figure]:
     """Yield pages of failures, the worst first: the image, and beside it where the model looked.
 
@@ -68,6 +69,7 @@ def failures(
         rows: what ``galleries.failures`` returns.
         images: (n, H, W, C), one a row.
         maps: (n, H, W) of one explainer.
+        total: how many failures there are, with those that are not shown.
     """
     signed = _signed(maps)
     page = PAIRS * ROWS
@@ -75,7 +77,7 @@ def failures(
         part = range(start, min(start + page, len(rows)))
         down = -(-len(part) // PAIRS)
         with style():
-            figure = blank(PAGE, 1.75 * down + 0.6)
+            figure = blank(PAGE, 1.7 * down + 0.8)
             grid = figure.subplots(down, 2 * PAIRS, squeeze=False).reshape(-1, 2)
             unused(grid[len(part) :].ravel())
             for (left, right), at in zip(grid, part, strict=False):
@@ -85,13 +87,18 @@ def failures(
                 left.set_title(_miss(row), fontsize=SMALL)
                 right.set_title(f"map of\n{wrapped(str(row['target']), 16)}", fontsize=SMALL)
                 left.set_xlabel(short(str(row["image"]), 20), fontsize=SMALL)
-            span = f"{part[0] + 1} to {part[-1] + 1} of {len(rows)}"
-            title(figure, f"{heading}: failures {span}, the worst first")
+            span = f"{part[0] + 1} to {part[-1] + 1} of {total}"
+            title(figure, f"{heading}: failures {span}, the worst first\n{_colours(signed)}")
         yield figure
 
 
 def _signed(maps: np.ndarray) -> bool:
     return bool(np.nanmin(np.append(maps, 0)) < 0)
+
+
+def _colours(signed: bool) -> str:
+    against = ", blue: against it" if signed else ""
+    return f"red: for the target{against}; full at the 99th percentile of each map's |values|"
 
 
 def _hit(row: pd.Series) -> str:

@@ -65,7 +65,7 @@ def draw(
             _say(axes[0], ids[row], predictions.iloc[row], class_names(predictions))
             for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
                 overlay(ax, image, np.asarray(values[row]), signed[name])
-        for ax, name in zip(grid[0], ["patch", *maps], strict=True):
+        for ax, name in zip(grid[0], ["image", *maps], strict=True):
             control = "\n(control)" if name in controls else ""
             ax.set_title(wrapped(name, 11) + control, fontsize=SMALL)
         _keys(figure, grid, signed, list(masks))
@@ -125,6 +125,11 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 def patch(ax: Axes, image: np.ndarray, masks: Mapping[str, np.ndarray]) -> None:
     bare(ax)
     ax.imshow(as_rgb(image))
+    outline(ax, masks)
+
+
+def outline(ax: Axes, masks: Mapping[str, np.ndarray]) -> None:
+    """Draw each mask's edge; one that covers the whole image is a frame."""
     for colour, (name, mask) in zip(_outlines(masks), masks.items(), strict=True):
         line = _line(name)
         if 0 < mask.mean() < 1:
@@ -191,10 +196,15 @@ def _keys(figure: Figure, grid: np.ndarray, signed: Mapping[str, bool], masks: l
             bar.ax.get_xticklabels()[:: 1 + kind], ("left", "right"), strict=True
         ):
             tick.set_ha(side)  # else the end labels would stick out of the figure
-    if masks:
-        handles = [
-            Line2D([], [], color=colour, ls=_line(name), lw=1.5)
-            for colour, name in zip(_outlines(masks), masks, strict=True)
-        ]
-        names = [f"mask {m}{' (weak mask)' * m.endswith('_weak')}" for m in masks]
-        legend_below(figure, handles, names)
+    legend_of_masks(figure, masks)
+
+
+def legend_of_masks(figure: Figure, masks: list[str]) -> None:
+    if not masks:
+        return
+    handles = [
+        Line2D([], [], color=colour, ls=_line(name), lw=1.5)
+        for colour, name in zip(_outlines(masks), masks, strict=True)
+    ]
+    names = [f"mask {m}{' (weak mask)' * m.endswith('_weak')}" for m in masks]
+    legend_below(figure, handles, names)

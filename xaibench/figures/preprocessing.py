@@ -10,18 +10,18 @@ from matplotlib.patches import Rectangle
 
 from xaibench.datasets.stages import Stages
 from xaibench.figures.base import PAGE, SMALL, blank, style, title, unused
-from xaibench.figures.sheet import picture
+from xaibench.figures.sheet import picture, shortened
 
 FRAME = "#E69F00"
 PAIRS = 4  # before and after, in one row
-COLUMNS = ("original", "cropped", "resized", "cached", "padding")
+COLUMNS = ("original", "cropped", "resized", "cached", "pad mask")
 
 
 def draw_before_after(images: Sequence[Stages], heading: str = "") -> Figure:
     """Return each original with the bounds of its crop, and beside it what a model gets."""
     rows = -(-len(images) // PAIRS)
     with style():
-        figure = blank(PAGE, rows * 1.25 + 0.6)
+        figure = blank(PAGE, rows * 1.15 + 0.55)
         axes = figure.subplots(rows, 2 * PAIRS, squeeze=False).ravel()
         unused(axes[2 * len(images) :])
         for at, image in enumerate(images):
@@ -31,9 +31,11 @@ def draw_before_after(images: Sequence[Stages], heading: str = "") -> Figure:
             before.set_xlabel(_sizes(image.original), fontsize=SMALL)
             picture(after, image.cached)
             removed = image.prepared.placement.removed
-            after.set_xlabel(f"−{removed:.1%}" if removed else "uncut", fontsize=SMALL)
-        for ax, name in zip(axes[: 2 * PAIRS], ("before", "after") * PAIRS, strict=True):
-            ax.set_title(name if ax.axison else "", fontsize=SMALL)
+            after.set_xlabel(f"cut by {removed:.1%}" if removed else "uncut", fontsize=SMALL)
+        for ax in axes:
+            ax.set_anchor("N")
+        for ax, name in zip(axes[: 2 * len(images)], ("before", "after") * PAIRS, strict=False):
+            ax.set_title(name, fontsize=SMALL)
         title(figure, heading)
     return figure
 
@@ -54,7 +56,9 @@ def draw_stages(images: Sequence[Stages], heading: str = "") -> Figure:
             row[0].add_patch(_frame(image.prepared.bounds))
             picture(row[-1], image.prepared.pad.astype(np.float32))
             row[-1].set_xlabel(f"{image.prepared.pad.mean():.1%} filled", fontsize=SMALL)
-            row[0].set_ylabel(_short(image.name), fontsize=SMALL)
+            row[0].set_ylabel(shortened(image.name, 22), fontsize=SMALL)
+        for ax in axes.ravel():
+            ax.set_anchor("N")
         for ax, name in zip(axes[0], COLUMNS, strict=True):
             ax.set_title(name, fontsize=SMALL)
         drift = max(map(_drift, images))
@@ -74,8 +78,3 @@ def _frame(bounds: tuple[int, int, int, int]) -> Rectangle:
 
 def _sizes(pixels: np.ndarray) -> str:
     return f"{pixels.shape[1]}×{pixels.shape[0]}"
-
-
-def _short(name: str, letters: int = 22) -> str:
-    half = (letters - 1) // 2
-    return name if len(name) <= letters else f"{name[:half]}…{name[-half:]}"

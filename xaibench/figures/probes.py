@@ -98,9 +98,10 @@ def draw(
                 mask = probe_mask(probe, *image.shape[:2])
                 _show(ax, np.where(mask[..., None], behind, image))
                 drop = drops.iloc[row][probe]
-                ax.set_xlabel(f"{drop:+.3f}" if np.isfinite(drop) else "no value", labelpad=2)
+                below = f"{drop:+.3f}".replace("-", "−") if np.isfinite(drop) else "no value"
+                ax.set_xlabel(below, labelpad=2)
         for ax, name in zip(grid[0], ["image", *map(told, probes)], strict=True):
-            ax.set_title(wrapped(name.replace(" ", "_"), 8).replace("_", " "), fontsize=SMALL)
+            ax.set_title(wrapped(name.replace(" ", "_"), 9).replace("_", " "), fontsize=SMALL)
         title(
             figure,
             f"{dataset}: images with a part hidden (fill: {fill})\n"
@@ -164,9 +165,9 @@ def _show(ax: Axes, image: np.ndarray) -> None:
 
 def _say(ax: Axes, row: Mapping[str, object]) -> None:
     lines = [
-        short(str(row["image"]), 18),
+        short(str(row["image"]), 16),
         f"true: {short(str(row['truth']), 12)}",
-        f"of {short(str(row['target']), 15)}:",
+        f"target: {short(str(row['target']), 10)}",
         f"p = {row['p_target']:.2f}",
     ]
     ax.annotate(

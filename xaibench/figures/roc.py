@@ -41,9 +41,10 @@ def draw(labels: Sequence[Label], rows: pd.DataFrame, heading: str) -> Figure:
             ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
             ax.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         for at, ax in enumerate(axes[: len(labels)]):
-            ax.tick_params(labelbottom=at + across >= len(labels))
-        figure.supxlabel("false positive rate (1 − specificity)", fontsize=SMALL + 0.5)
-        figure.supylabel("sensitivity", fontsize=SMALL + 0.5)
+            lowest = at + across >= len(labels)
+            ax.tick_params(labelbottom=lowest)
+            ax.set_xlabel("1 − specificity" if lowest else "")
+            ax.set_ylabel("sensitivity" if at % across == 0 else "")
         _key(figure, rows["threshold_split"].iloc[0])
         title(figure, f"{heading}: {_mean(rows)}")
     return figure
@@ -55,7 +56,7 @@ def _mean(rows: pd.DataFrame) -> str:
         return "ROC curve"
     if not count:
         return "no label has a ROC curve"
-    return f"mean AUROC {mean:.3f} over the {count} of {len(rows)} labels that have one"
+    return f"mean AUROC {mean:.3f} over the {count} of {len(rows)} labels"
 
 
 def _panel(ax: Axes, label: Label, row: pd.Series) -> None:
@@ -74,10 +75,10 @@ def _panel(ax: Axes, label: Label, row: pd.Series) -> None:
     at = (1 - row["specificity"], row["sensitivity"])
     ax.plot(*at, "o", color=POINT, mec="black", mew=0.5, ms=5)
     told = [
-        f"≥ {row['threshold']:.2g}",
+        f"at ≥ {row['threshold']:.2g}",
         f"sens. {row['sensitivity']:.2f}",
         f"spec. {row['specificity']:.2f}",
-        f"{row['positives']} of {row['n']}",
+        f"{row['positives']} of {row['n']} pos.",
     ]
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1.0}
     # In the corner below the diagonal, where no curve worth its name goes.

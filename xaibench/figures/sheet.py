@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ from xaibench.figures.base import PAGE, SMALL, blank, legend_below, style, title
 
 OUTLINES = ("#F0E442", "#56B4E9", "#E69F00", "#FF5FA2")
 COLUMNS = 6
-LETTERS = 18  # of SMALL text that fit a column
-LINES = 3  # under a picture, with its id
+LETTERS = 19  # of SMALL text that fit a column
+LINES = 3  # under a picture and its id
 
 
 def draw(
@@ -34,15 +35,17 @@ def draw(
     """
     rows = max(-(-len(images) // COLUMNS), 1)
     side = PAGE / COLUMNS
+    names = _names(table["id"].astype(str))
     with style():
-        figure = blank(PAGE, rows * (side * images.shape[1] / images.shape[2] + 0.35) + 0.6)
+        figure = blank(PAGE, rows * (side * images.shape[1] / images.shape[2] + 0.45) + 0.6)
         axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
         unused(axes[len(images) :])
         for at, (ax, image) in enumerate(zip(axes, images, strict=False)):
             picture(ax, image)
             for colour, (name, mask) in zip(_colours(masks), masks.items(), strict=True):
                 outline(ax, mask[at], colour, _line(name))
-            ax.set_xlabel(_caption(table.iloc[at]), fontsize=SMALL, labelpad=2)
+            caption = f"{names[at]}\n{_labels(table.iloc[at])}"
+            ax.set_xlabel(caption, fontsize=SMALL, labelpad=2)
         if masks:
             lines = [
                 Line2D([], [], color=colour, ls=_line(name), lw=1.5)
@@ -78,15 +81,39 @@ def outline(ax: Axes, mask: np.ndarray, colour: str, line: str = "-") -> None:
         ax.set(xlim=(-0.5, mask.shape[1] - 0.5), ylim=(mask.shape[0] - 0.5, -0.5))
 
 
-def _caption(row: pd.Series) -> str:
-    name = str(row["id"]).rpartition("/")[2]
-    if len(name) > LETTERS:
-        half = (LETTERS - 1) // 2
-        name = f"{name[:half]}…{name[-half:]}"
+def _names(ids: Sequence[str]) -> list[str]:
+    """Return each id as lines: as many of its last folders as tell it from the others."""
+    endings = re.compile(r"\.(jpe?g|png|bmp|tiff?)$", re.IGNORECASE)
+    parts = [endings.sub("", name).split("/") for name in ids]
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        ends = [tuple(of[-depth:]) for of in parts]
+        if len(set(ends)) == len(ends):
+            break
+    return ["\n".join(_joined(end)) for end in ends]
+
+
+def _joined(folders: Sequence[str]) -> list[str]:
+    """Return the folders of a path on lines of at most ``LETTERS``."""
+    lines = [folders[0]]
+    for folder in folders[1:]:
+        if len(lines[-1]) + 1 + len(folder) > LETTERS:
+            lines.append(folder)
+        else:
+            lines[-1] += f"/{folder}"
+    return [shortened(line, LETTERS) for line in lines]
+
+
+def _labels(row: pd.Series) -> str:
     said = textwrap.wrap(f"{row['split']}: {row['label']}", LETTERS)
-    if len(said) >= LINES:
-        said = [*said[: LINES - 2], f"{said[LINES - 2][: LETTERS - 1]}…"]
-    return "\n".join([name, *said])
+    if len(said) > LINES:
+        said = [*said[: LINES - 1], f"{said[LINES - 1][: LETTERS - 1]}…"]
+    return "\n".join(said)
+
+
+def shortened(name: str, letters: int) -> str:
+    """Return a name with its middle left out where it is longer than ``letters``."""
+    half = (letters - 1) // 2
+    return name if len(name) <= letters else f"{name[:half]}…{name[-half:]}"
 
 
 def _colours(masks: Mapping[str, np.ndarray]) -> list[str]:

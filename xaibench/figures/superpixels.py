@@ -19,7 +19,7 @@ from xaibench.finished import FinishedRun
 from xaibench.superpixel_table import occluders, segment_drops
 
 LARGEST = 20
-NUMBERED = 3  # segments with their number in the image
+NUMBERED = 3  # segments with their place in the image
 ROW = 1.45  # inches
 HEADS = ["image", "superpixels", "drop, each hidden", f"{LARGEST} largest drops", "cumulative drop"]
 FALL, RISE = sns.color_palette("colorblind", 2)[::-1]
@@ -57,8 +57,8 @@ def _curves(
     """Return x and y of the first metric's ``morf`` and ``lerf``."""
     if table is None:
         return {}
-    own = table[["image", "target", "explainer"]] == (image, target, explainer)
-    rows = table[own.all(axis=1) & table["curve"].isin(ORDERS)].drop_duplicates("curve")
+    own = table["image"].eq(image) & table["target"].eq(target) & table["explainer"].eq(explainer)
+    rows = table[own & table["curve"].isin(ORDERS)].drop_duplicates("curve")
     return {row.curve: (row.x, row.y) for row in rows.itertuples()}
 
 
@@ -82,28 +82,21 @@ def draw(
         curves: for each image ``morf`` and ``lerf`` -> x and y of the cumulative drop, if known.
         measure: what the maps hold, ``drop`` or ``drop_per_area``.
 
-    The heat map shows the drop, negatives clipped, and ends at its 99th percentile. The numbers of
-    the three most important segments stand in the image and over their bars.
+    The heat map shows the drop, negatives clipped, and ends at its 99th percentile. The places of
+    the three most important segments stand in the image, their numbers below the bars.
     """
     count = min(MOST, len(shown))
     with style():
-        figure = blank(PAGE, ROW * count + 0.75)
-        parts = np.atleast_1d(figure.subfigures(count, 1))
-        for row, part in enumerate(parts):
-            axes = part.subplots(1, 5, width_ratios=[1, 1, 1, 1.35, 1.35])
-            about = shown.iloc[row]
-            part.suptitle(
-                f"{short(str(about['image']), 40)}: true {short(str(about['truth']), 30)}, "
-                f"p({short(str(about['target']), 20)}) = {about['p_target']:.2f}",
-                x=0.01,
-                ha="left",
-                fontsize=SMALL + 0.5,
-            )
+        figure = blank(PAGE, ROW * count + 0.9)
+        figure.get_layout_engine().set(hspace=0.2)  # for the line over each row
+        grid = figure.subplots(count, 5, squeeze=False, width_ratios=[1, 1, 1, 1.35, 1.35])
+        for row, axes in enumerate(grid):
+            _say(axes[0], shown.iloc[row])
             _image(axes[0], images[row])
             _borders(axes[1], images[row], segments[row])
             if np.isfinite(maps[row]).all():
                 drops = segment_drops(maps[row], segments[row], measure)
-                _numbers(axes[1], segments[row], drops)
+                _places(axes[1], segments[row], drops)
                 _heat(axes[2], images[row], segments[row], drops)
                 _bars(axes[3], drops)
             else:
@@ -111,12 +104,25 @@ def draw(
                     bare(ax)
                     note(ax, "failed")
             _cumulative(axes[4], curves[row])
-            for ax, head in zip(axes, HEADS if row == 0 else (), strict=row == 0):
-                ax.set_title(head, fontsize=SMALL + 0.5)
+        for ax, head in zip(grid[0], HEADS, strict=True):
+            ax.set_title(head, fontsize=SMALL + 0.5, pad=18)
         handles = [Line2D([], [], color=c, ls=ls, lw=1.5) for c, ls, _ in ORDERS.values()]
         legend_below(figure, handles, [f"cumulative: {name}" for *_, name in ORDERS.values()])
         title(figure, f"{dataset}: superpixel occlusion (drop of the target's score)")
     return figure
+
+
+def _say(ax: Axes, row: pd.Series) -> None:
+    told = ax.annotate(
+        f"{short(str(row['image']), 40)}: true {short(str(row['truth']), 30)}, "
+        f"p({short(str(row['target']), 20)}) = {row['p_target']:.2f}",
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 4),
+        textcoords="offset points",
+        fontsize=SMALL + 0.5,
+    )
+    told.set_in_layout(False)  # it may lie over the next columns
 
 
 def _image(ax: Axes, image: np.ndarray) -> None:
@@ -131,13 +137,13 @@ def _borders(ax: Axes, image: np.ndarray, segments: np.ndarray) -> None:
     ax.imshow(shown)
 
 
-def _numbers(ax: Axes, segments: np.ndarray, drops: pd.DataFrame) -> None:
-    for number in drops["segment"].head(NUMBERED):
+def _places(ax: Axes, segments: np.ndarray, drops: pd.DataFrame) -> None:
+    for place, number in enumerate(drops["segment"].head(NUMBERED), start=1):
         rows, columns = np.nonzero(segments == number)
         ax.text(
             columns.mean(),
             rows.mean(),
-            str(number),
+            str(place),
             color="white",
             ha="center",
             va="center",
@@ -162,20 +168,10 @@ def _bars(ax: Axes, drops: pd.DataFrame) -> None:
     places = np.arange(1, len(largest) + 1)
     colours = np.where(largest["drop"] < 0, "0.6", "#b2182b")
     ax.bar(places, largest["drop"], color=colours, width=0.8)
-    for place, row in zip(places, largest.head(NUMBERED).itertuples(), strict=False):
-        ax.annotate(
-            str(row.segment),
-            (place, max(row.drop, 0)),
-            xytext=(0, 1),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=SMALL,
-        )
     ax.set_xticks([1, 5, 10, 15, 20])
     ax.set_xlim(0, LARGEST + 1)
-    ax.set_xlabel("place", labelpad=2)
-    ax.margins(y=0.22)
+    first = ", ".join(map(str, largest["segment"].head(NUMBERED)))
+    ax.set_xlabel(f"place; 1–{min(NUMBERED, len(largest))}: {first}", labelpad=2)
     ax.grid(False, axis="x")
     ax.locator_params(axis="y", nbins=4)
     ax.axhline(0, color="0.4", lw=0.6)

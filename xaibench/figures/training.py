@@ -2,72 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xaibench.figures.base import PAGE, blank, style, title
+from xaibench.figures.base import COLUMN, MARKERS, blank, legend_below, style, title
 
-# monitor -> (column, whether the largest is best)
-BEST = {
-    "accuracy": ("valid_accuracy", True),
-    "auroc": ("valid_auroc", True),
-    "loss": ("valid_loss", False),
-}
-LEFT = {"train_loss": "training", "valid_loss": "validation"}
-RIGHT = {"valid_accuracy": "accuracy", "valid_auroc": "AUROC"}
+# monitor -> whether the largest is best
+LARGEST = {"accuracy": True, "auroc": True, "loss": False}
+NAMES = {"loss": "loss", "accuracy": "accuracy", "auroc": "AUROC", "mae": "mean absolute error"}
+_MARKERS = 15  # a line has about so many: more would hide it
 
 
 def draw(log: pd.DataFrame, dataset: str, monitor: str = "accuracy") -> Figure | None:
-    """Return losses (left) and validation figures (right) over epochs; None for an empty log.
+    """Return losses (above) and other figures (below) against the step; None for an empty log.
+
+    Validation is drawn solid, training dashed; a star and a dotted line mark the best row. Where
+    each label has a model of its own, there is a line a label, of validation only, and a star each.
 
     Args:
-        log: one row an epoch: ``epoch``, ``train_loss``, ``valid_loss``, ``valid_accuracy``,
-            ``valid_auroc``; an empty column is left out.
-        monitor: what chose the checkpoint (``accuracy``, ``auroc`` or ``loss``); its best epoch,
-            the first of equals, is marked.
+        log: one row a validation: ``epoch``, ``step``, and ``train_`` and ``valid_`` ``loss``,
+            ``accuracy``, ``auroc``, ``mae``; an empty or absent column is left out. ``label``
+            where each label has a model of its own.
+        monitor: what chose the checkpoint (``accuracy``, ``auroc`` or ``loss``).
     """
     if log.empty:
         return None
-    best = best_epoch(log, monitor)
     with style():
-        figure = blank(PAGE, 2.6)
-        left, right = figure.subplots(1, 2)
-        _lines(left, log, LEFT, "loss", best, first_colour=0)
-        _lines(right, log, RIGHT, "validation", best, first_colour=2)
-        told = "" if best is None else f", best epoch {best:g} by validation {monitor}"
+        figure = blank(COLUMN, 4.4)
+        axes = figure.subplots(2, 1, sharex=True)
+        told = (_by_label if "label" in log else _of_one)(axes, log, monitor)
+        axes[1].set_xlabel("step")
+        if log["step"].nunique() == 1:
+            axes[1].set_xticks(log["step"].unique())
+        entries = {}
+        for ax in axes:
+            entries |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+        if entries:
+            legend_below(figure, list(entries.values()), list(entries))
         title(figure, f"{dataset}: training{told}")
     return figure
 
 
-def best_epoch(log: pd.DataFrame, monitor: str) -> float | None:
-    """Return the epoch whose checkpoint was kept, None if the monitored column is empty."""
-    column, largest = BEST[monitor]
+def best_row(log: pd.DataFrame, monitor: str) -> pd.Series | None:
+    """Return the row whose weights were kept, the first of equals; None without that figure."""
+    column = f"valid_{monitor}"
     if column not in log or log[column].isna().all():
         return None
-    place = log[column].idxmax() if largest else log[column].idxmin()
-    return log.loc[place, "epoch"]
+    values = log[column]
+    return log.loc[values.idxmax() if LARGEST[monitor] else values.idxmin()]
 
 
-def _lines(
-    ax: Axes,
-    log: pd.DataFrame,
-    named: dict[str, str],
-    label: str,
-    best: float | None,
-    first_colour: int,
-) -> None:
+def _of_one(axes: list[Axes], log: pd.DataFrame, monitor: str) -> str:
+    """Draw one model's lines; return what the title says of its best row."""
+    best = best_row(log, monitor)
+    palette = iter(sns.color_palette("colorblind"))
+    for ax, names in zip(axes, (["loss"], ["accuracy", "auroc", "mae"]), strict=True):
+        shown = []
+        for name in names:
+            for part, line, marker in (("valid", "-", "o"), ("train", "--", "s")):
+                column = f"{part}_{name}"
+                if not _known(log, column):
+                    continue
+                if not shown or shown[-1] != NAMES[name]:
+                    colour = next(palette)
+                    shown.append(NAMES[name])
+                told = f"{NAMES[name]}, {'validation' if part == 'valid' else 'training'}"
+                _line(ax, log, column, color=colour, ls=line, marker=marker, label=told)
+        ax.set_ylabel(", ".join(shown))
+        if best is not None:
+            ax.axvline(best["step"], color="0.4", ls=":", lw=1.2)
+    if best is None:
+        return ""
+    _star(axes[0 if monitor == "loss" else 1], best, monitor, "black", "best")
+    return f", best step {best['step']:g} (epoch {best['epoch']:g}) by validation {NAMES[monitor]}"
+
+
+def _by_label(axes: list[Axes], log: pd.DataFrame, monitor: str) -> str:
+    """Draw a line a label: its validation loss, and the other figure that is monitored or known."""
+    others = [monitor, "auroc", "accuracy", "mae"]
+    other = next((n for n in others if n != "loss" and _known(log, f"valid_{n}")), None)
     palette = sns.color_palette("colorblind")
-    for at, (column, name) in enumerate(named.items()):
-        if column in log and log[column].notna().any():
-            colour = palette[first_colour + at]
-            ax.plot(log["epoch"], log[column], "os"[at] + "-", color=colour, ms=3, label=name)
-    if best is not None:
-        ax.axvline(best, color="0.4", ls=":", lw=1.2, label="best epoch")
-    ax.set(xlabel="epoch", ylabel=label)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    if len(log) == 1:
-        ax.set_xticks(log["epoch"])
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
+    for ax, name in zip(axes, ("loss", other), strict=True):
+        if name is None:
+            continue
+        ax.set_ylabel(f"{NAMES[name]}, validation")
+        for label, rows, at in _labels(log):
+            colour, marker = palette[at % len(palette)], MARKERS[at % len(MARKERS)]
+            _line(ax, rows, f"valid_{name}", color=colour, marker=marker, label=label)
+            best = best_row(rows, monitor)
+            if name == monitor and best is not None:
+                _star(ax, best, monitor, colour)
+    return f", one model a label, best rows by validation {NAMES[monitor]}"
+
+
+def _labels(log: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, int]]:
+    for at, (label, rows) in enumerate(log.groupby("label", sort=False)):
+        yield str(label), rows, at
+
+
+def _known(log: pd.DataFrame, column: str) -> bool:
+    return column in log and bool(log[column].notna().any())
+
+
+def _line(ax: Axes, log: pd.DataFrame, column: str, *, marker: str, **look: object) -> None:
+    every = -(-len(log) // _MARKERS)
+    ax.plot(log["step"], log[column], marker=marker, markevery=every, ms=3, **look)
+
+
+def _star(
+    ax: Axes, best: pd.Series, monitor: str, colour: object, label: str | None = None
+) -> None:
+    value = best[f"valid_{monitor}"]
+    ax.plot(best["step"], value, "*", color=colour, ms=9, mec="white", mew=0.5, label=label)

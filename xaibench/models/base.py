@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from xaibench.errors import UserError
@@ -204,6 +205,7 @@ def head_for(task: Task, single_logit: bool) -> Head:
 class Model(ABC):
     """A plugin that builds a network; its fields are the parameters that a config may set."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     kind: ClassVar[str] = "model"
     name: ClassVar[str]
 

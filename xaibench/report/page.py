@@ -6,13 +6,22 @@ import base64
 import json
 from pathlib import Path
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from xaibench import by_target, galleries, thresholds
 from xaibench.atomic import replacing
-from xaibench.errors import UserError
-from xaibench.leaderboard import KEYS, merge, of_model_alone, summarise
+from xaibench.finished import FinishedRun
+from xaibench.leaderboard import KEYS, of_model_alone, summarise
 from xaibench.tables import Table
+
+SHEETS = {
+    "ROC and thresholds": "thresholds.csv",
+    "Relevance at the border and on the lungs, by the score of the target": "bands.csv",
+    "Occlusion probes": "probes.csv",
+    "Superpixels": "superpixels.csv",
+}
 
 
 def write_page(folder: Path) -> Path:
@@ -21,14 +30,12 @@ def write_page(folder: Path) -> Path:
     Raises:
         UserError: the folder is not that of a run.
     """
-    manifest_file = folder / "manifest.json"
-    if not manifest_file.is_file():
-        raise UserError(f"{folder} holds no manifest.json; give the folder of a finished run")
-    manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
+    run = FinishedRun(folder)
+    manifest = dict(run.manifest)
     manifest.pop("status", None)  # the page is made while the run is still about to finish
-    scores = merge([folder])
-    summary, alone = summarise(scores), of_model_alone(scores)
+    summary, alone = summarise(run.scores), of_model_alone(run.scores)
     tables = [Table(part, alone, "Leaderboard") for _, part in summary.groupby(KEYS, sort=False)]
+    rows, targets = run.csv("thresholds.csv"), run.csv("leaderboard_by_target.csv")
     figures = {p.stem: _embedded(p) for p in sorted((folder / "figures").glob("*.png"))}
     pages = Environment(
         loader=PackageLoader("xaibench.report", "."), autoescape=True, undefined=StrictUndefined
@@ -36,6 +43,10 @@ def write_page(folder: Path) -> Path:
     text = pages.get_template("page.html").render(
         manifest=manifest,
         tables=tables,
+        by_target=[] if targets is None else by_target.tables(targets, rows),
+        sheets={name: _sheet(run, file) for name, file in SHEETS.items() if run.has(file)},
+        notes=[] if rows is None else thresholds.notes(rows),
+        no_failure=_no_failure(run),
         cell=_cell,
         figures=figures,
         config=(folder / "config.yaml").read_text(encoding="utf-8"),
@@ -44,6 +55,27 @@ def write_page(folder: Path) -> Path:
     with replacing(folder / "report.html") as file:
         file.write_text(text, encoding="utf-8")
     return folder / "report.html"
+
+
+def _sheet(run: FinishedRun, file: str) -> dict[str, list]:
+    """Return a table's head and its rows as text."""
+    rows = run.csv(file)
+    text = [[_told(value) for value in row] for row in rows.itertuples(index=False)]
+    return {"head": list(rows.columns), "rows": text}
+
+
+def _told(value: object) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _no_failure(run: FinishedRun) -> str:
+    """Return what is said where a gallery of failures is missed."""
+    with run.maps() as file:
+        if file is None or run.predictions is None or len(galleries.failures(run.items(file))):
+            return ""
+    return galleries.NO_FAILURE
 
 
 def _cell(table: Table, explainer: str, metric: str) -> Markup:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from xaibench.datasets.base import Images, Split
-from xaibench.training.augment import adjust_contrast, flip
+from xaibench.training.augment import adjust_contrast
 from xaibench.training.options import CopyOptions
 
 
@@ -38,12 +38,11 @@ class Copies(Split):
         return images
 
     def _changed(self, images: Images, kind: str) -> Images:
-        top = 255 if images.dtype == np.uint8 else 1
-        x = torch.from_numpy(images).permute(0, 3, 1, 2)
         if kind == "flip":
-            return flip(x).permute(0, 2, 3, 1).numpy()
-        factor = torch.full((len(x),), float(self._options.contrast))
-        changed = adjust_contrast(x.float() / top, factor) * top
+            return images[:, :, ::-1]
+        top = 255 if images.dtype == np.uint8 else 1
+        x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / top
+        changed = adjust_contrast(x, torch.full((len(x),), float(self._options.contrast))) * top
         if top == 255:
             changed = changed.round()
         return changed.permute(0, 2, 3, 1).numpy().astype(images.dtype)

@@ -68,7 +68,7 @@ class TrainingOptions(BaseModel):
         None, description="how long frozen_stages stay as they were built; throughout if null"
     )
     validate_every: PositiveInt | None = Field(
-        None, description="steps between validations; each epoch if null"
+        None, description="steps between validations, and at the last; each epoch if null"
     )
     monitor: Literal["accuracy", "auroc", "loss"] = Field(
         "accuracy", description="validation figure that chooses the checkpoint and stops"

@@ -17,8 +17,8 @@ Rows = Int[np.ndarray, " batch"]
 def balanced(labels: Shaped[np.ndarray, "n *labels"], head: Head) -> Float[np.ndarray, " n"]:
     """Return each image's probability to be drawn: 1 / (classes * images of its class).
 
-    The class is the label; of a float label (several labels, regression) whether it is at least
-    0.5. A label that is NaN is never drawn.
+    The class is the label of a softmax; of any other head whether the label is at least 0.5. A
+    label that is NaN is never drawn.
     """
     columns = labels.reshape(len(labels), -1)
     if columns.shape[1] != 1:
@@ -31,7 +31,7 @@ def balanced(labels: Shaped[np.ndarray, "n *labels"], head: Head) -> Float[np.nd
     known = ~np.isnan(label)
     if not known.any():
         raise UserError("training.sampling: balanced has no label to draw from; all are missing")
-    classes = label >= 0.5 if head in ("regression", "multilabel") else label
+    classes = label if head == "softmax" else label >= 0.5
     weight = np.zeros(len(label))
     names, place, counts = np.unique(classes[known], return_inverse=True, return_counts=True)
     weight[known] = 1 / (len(names) * counts[place])
