@@ -125,6 +125,7 @@ def test_markdown_keeps_pipes_in_cells():
         "| a\\|b | 3 |",
         "",
         "- a note",
+        "",
     ]
 
 

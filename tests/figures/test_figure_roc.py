@@ -42,7 +42,7 @@ def test_fourteen_labels_have_a_panel_each(legible):
     panels = [ax for ax in figure.axes if ax.axison]
     assert [ax.get_title().split("\n")[0] for ax in panels] == FINDINGS
     assert figure.get_figwidth() == 7.2
-    assert "over the 13 of 14 labels" in figure.get_suptitle()
+    assert "over 13 of 14 labels" in figure.get_suptitle()
     first, row = panels[0], rows.iloc[0]
     assert first.get_title().split("\n")[1].startswith(f"{row['auroc']:.3f} [")
     chance, line, point = first.lines

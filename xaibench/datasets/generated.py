@@ -24,7 +24,7 @@ _QUEUE = 16  # items drawn ahead of the one that is taken
 
 @contextmanager
 def generated_folder(root: Path, recipe: Mapping[str, object]) -> Iterator[Path | None]:
-    """Yield a hidden folder beside ``root`` to fill; it takes ``root``'s name if nothing was raised.
+    """Yield a hidden folder to fill; it takes the name of ``root`` if nothing was raised.
 
     ``recipe`` says what the files follow from; it must be plain JSON and is written beside them as
     ``recipe.json``. Yields None where ``root`` already holds a set of the same recipe: there is
@@ -74,7 +74,7 @@ def _check_same(root: Path, recipe: Mapping[str, object]) -> None:
 def drawn_in_order(
     draw: Callable[[Item], Drawing], items: Iterable[Item], workers: int
 ) -> Iterator[Iterator[Drawing]]:
-    """Yield an iterator over ``draw(item)``, in the order of ``items``, made by ``workers`` processes.
+    """Yield an iterator over ``draw(item)`` in the order of ``items``; ``workers`` processes draw.
 
     With one worker everything is drawn in this process, when it is asked for. With more, ``draw``
     must be a function of a module and the items picklable. What was begun is dropped when the

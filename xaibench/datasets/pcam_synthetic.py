@@ -7,21 +7,15 @@ looks like is in ``pcam_patches``.
 from __future__ import annotations
 
 import csv
-import json
-import multiprocessing
-import os
-import shutil
-from collections import deque
-from collections.abc import Generator, Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from xaibench.datasets.generated import drawn_in_order, generated_folder
 from xaibench.datasets.pcam_patches import SIZE, Stain, draw_patch
 from xaibench.errors import UserError, did_you_mean
 from xaibench.progress import Advance, Progress
@@ -29,7 +23,6 @@ from xaibench.progress import Advance, Progress
 GENERATOR_VERSION = 2
 SPLITS = ("train", "valid", "test")
 PATCHES_PER_SLIDE = 40
-_QUEUE = 16  # slides drawn ahead of the writing
 
 _STAIN, _PATCH, _LABELS = range(3)  # independent random streams of a split
 
@@ -55,23 +48,18 @@ def write_dataset(
         "shortcut_rate": shortcut_rate,
     }
     _check(sizes, seed, shortcut_rate, workers)
-    if root.exists():
-        _check_same(root, recipe)
-        return
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial_root = root.with_name(f".{root.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial_root, ignore_errors=True)  # left by a process killed outright
-    partial_root.mkdir()
-    try:
-        with _started(workers) as pool:
-            for split, size in recipe["sizes"].items():
-                with progress.stage(f"drawing {split} patches", size) as advance:
-                    _write_split(partial_root, split, size, seed, shortcut_rate, pool, advance)
-        (partial_root / "recipe.json").write_text(json.dumps(recipe, indent=2) + "\n")
-        os.replace(partial_root, root)
-    except BaseException:
-        shutil.rmtree(partial_root, ignore_errors=True)
-        raise
+    slides = {
+        split: _slides(split, size, seed, shortcut_rate) for split, size in recipe["sizes"].items()
+    }
+    with (
+        generated_folder(root, recipe) as folder,
+        drawn_in_order(_draw_slide, chain.from_iterable(slides.values()), workers) as drawn,
+    ):
+        if folder is None:
+            return
+        for split, size in recipe["sizes"].items():
+            with progress.stage(f"drawing {split} patches", size) as advance:
+                _write_split(folder, split, size, slides[split], drawn, advance)
 
 
 def _check(sizes: Mapping[str, int], seed: int, shortcut_rate: float | None, workers: int) -> None:
@@ -91,38 +79,26 @@ def _check(sizes: Mapping[str, int], seed: int, shortcut_rate: float | None, wor
         )
 
 
-def _check_same(root: Path, recipe: dict) -> None:
-    mend = "choose another folder or delete this one"
-    try:
-        found = json.loads((root / "recipe.json").read_text())
-    except (OSError, ValueError):
-        raise UserError(
-            f"{root} exists but holds no generated set (no readable recipe.json); {mend}"
-        ) from None
-    if found != recipe:
-        raise UserError(
-            f"{root} holds a set of another recipe: {json.dumps(found)}, "
-            f"asked for {json.dumps(recipe)}; {mend}"
-        )
+def _slides(split: str, size: int, seed: int, shortcut_rate: float | None) -> list[_Slide]:
+    number = SPLITS.index(split)
+    order = np.random.default_rng([seed, number, _LABELS, 0])
+    labels = order.permutation(np.arange(size) % 2)
+    return [
+        _Slide(seed, number, start // PATCHES_PER_SLIDE, tuple(part.tolist()), shortcut_rate)
+        for start in range(0, size, PATCHES_PER_SLIDE)
+        if len(part := labels[start : start + PATCHES_PER_SLIDE])
+    ]
 
 
 def _write_split(
     folder: Path,
     split: str,
     size: int,
-    seed: int,
-    shortcut_rate: float | None,
-    pool: Executor | None,
+    slides: list[_Slide],
+    drawn: Iterator[tuple],
     advance: Advance,
 ) -> None:
-    number = SPLITS.index(split)
-    order = np.random.default_rng([seed, number, _LABELS, 0])
-    labels = order.permutation(np.arange(size) % 2)
-    slides = [
-        _Slide(seed, number, start // PATCHES_PER_SLIDE, tuple(part.tolist()), shortcut_rate)
-        for start in range(0, size, PATCHES_PER_SLIDE)
-        if len(part := labels[start : start + PATCHES_PER_SLIDE])
-    ]
+    """Write a split; ``drawn`` goes over the slides of this split, then over those of the next."""
     stem = f"camelyonpatch_level_2_split_{split}"
     with (
         h5py.File(folder / f"{stem}_x.h5", "w") as x_file,
@@ -137,13 +113,14 @@ def _write_split(
         meta = csv.writer(meta_file, lineterminator="\n")
         meta.writerow(["wsi", "tumor_patch"])
         first = 0
-        drawn = _in_order(slides, pool)
-        for slide, (images, evidences, tags, tumours) in zip(slides, drawn, strict=True):
+        for slide in slides:
+            images, evidences, tags, tumours = next(drawn)
             rows = slice(first, first := first + len(images))
             x[rows], evidence[rows], tag[rows] = images, evidences, tags
             meta.writerows([f"{split}_slide_{slide.number:03d}", tumour] for tumour in tumours)
             advance(len(images))
     with h5py.File(folder / f"{stem}_y.h5", "w") as y_file:
+        labels = np.concatenate([slide.labels for slide in slides])
         y_file.create_dataset("y", data=labels.astype(np.uint8).reshape(-1, 1, 1, 1))
 
 
@@ -176,30 +153,3 @@ def _draw_slide(slide: _Slide) -> tuple[np.ndarray, np.ndarray, np.ndarray, list
         np.stack([patch.tag for patch in patches]),
         [patch.tumour for patch in patches],
     )
-
-
-@contextmanager
-def _started(workers: int) -> Generator[Executor | None, None, None]:
-    """Hold a pool of ``workers`` processes, None for one: it would only add its start."""
-    if workers == 1:
-        yield None
-        return
-    # Spawned, for a fork would copy a caller's threads and GPU state.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _in_order(slides: list[_Slide], pool: Executor | None) -> Iterator[tuple]:
-    """Draw slides, in the pool if there is one, and yield them in order."""
-    if pool is None:
-        yield from map(_draw_slide, slides)
-        return
-    rest = iter(slides)
-    # A short queue: pictures not yet written must not pile up in memory.
-    waiting = deque(pool.submit(_draw_slide, slide) for slide in islice(rest, _QUEUE))
-    while waiting:
-        yield waiting.popleft().result()
-        waiting.extend(pool.submit(_draw_slide, slide) for slide in islice(rest, 1))

@@ -1,4 +1,11 @@
-"""Radiograph-like phantoms of the chest, with the true mask of every finding (first sketch)."""
+"""Radiograph-like phantoms of the chest, with the true mask of every finding.
+
+A picture is painted as absorbed radiation (``radiograph_anatomy``), the findings are added to it
+(``radiograph_findings``), and it is developed with an exposure, a blur and a noise of its own. All
+that a finding does not touch is drawn alike with and without it.
+
+Whatever changes a single pixel needs a new ``RADIOGRAPH_VERSION``.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +14,33 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+from scipy.ndimage import gaussian_filter
 
-RADIOGRAPH_VERSION = 1
-FINDINGS: tuple[str, ...] = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Consolidation",
-    "Edema",
-    "Effusion",
-    "Emphysema",
-    "Fibrosis",
-    "Hernia",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pleural_Thickening",
-    "Pneumonia",
-    "Pneumothorax",
-)
+from xaibench.datasets.radiograph_anatomy import Anatomy, Chest, Field, noise
+from xaibench.datasets.radiograph_findings import DRAW, FINDINGS, HEART
 
+__all__ = ["FINDINGS", "RADIOGRAPH_VERSION", "Anatomy", "Radiograph", "draw_radiograph"]
 
-@dataclass(frozen=True)
-class Anatomy:
-    """One patient's body."""
-
-    width: float
-    child: bool
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, child: bool = False) -> Anatomy:
-        return cls(rng.uniform(0.17, 0.21), child)
+RADIOGRAPH_VERSION = 2
+_SEEN = 0.035  # absorption that a finding must change to be in its mask: some eight grey levels
+_LETTERS = {"L": (4, 4, 4, 4, 7), "R": (6, 5, 6, 5, 5)}  # rows of three bits
+_PLATE = (31, 17, 21, 17, 31)  # rows of five bits: a frame with a dot in it
 
 
 @dataclass(frozen=True, eq=False)
 class Radiograph:
+    """One picture.
+
+    Attributes:
+        image: grey; 0 where nothing was absorbed.
+        findings: name -> the pixels that the finding changed for the eye; of ``Cardiomegaly`` the
+            whole heart.
+        lungs: the lung fields, the heart's shadow left out.
+        tag: the planted marker; all False without one.
+        content: top, bottom, left, right of the picture inside its dark frame, the ends
+            exclusive; the whole image without a frame.
+    """
+
     image: UInt8[np.ndarray, "height width"]
     findings: dict[str, Bool[np.ndarray, "height width"]]
     lungs: Bool[np.ndarray, "height width"]
@@ -58,31 +58,142 @@ def draw_radiograph(
     frame: bool,
     tag: bool,
 ) -> Radiograph:
-    v, u = np.mgrid[:height, :width].astype(np.float32)
-    v, u = v / height, u / width
-    left = ((u - 0.3) / anatomy.width) ** 2 + ((v - 0.5) / 0.3) ** 2 < 1
-    right = ((u - 0.7) / anatomy.width) ** 2 + ((v - 0.5) / 0.3) ** 2 < 1
-    lungs = left | right
-    picture = 170 - 90 * lungs + rng.normal(0, 6, (height, width))
+    """Draw one picture of a patient.
+
+    Args:
+        findings: name -> severity in (0, 1], of ``FINDINGS``; it scales contrast and extent.
+        height, width: in pixels, 64 or more.
+        frame: whether the picture lies in a dark frame of 2 to 12 % of the side, here and there
+            none on a side.
+        tag: whether the marker is planted: a bright plate in an upper corner, unlike the letter
+            that pictures may have anyhow.
+    """
+    own = dict(zip(FINDINGS, rng.integers(0, 2**63, len(FINDINGS)).tolist(), strict=True))
+    content = _frame(rng, height, width) if frame else (0, height, 0, width)
+    top, bottom, left, right = content
+    inner = bottom - top, right - left
+    pose = int(rng.integers(0, 2**63))
+    growth = 1 + 0.18 + 0.42 * findings[HEART] if HEART in findings else 1.0
+    chest = Chest.posed(np.random.default_rng(pose), anatomy, *inner, growth)
+    picture = chest.paint() + _texture(rng, chest, inner)
     masks = {}
-    seeds = rng.integers(0, 2**32, len(FINDINGS))
     for name, severity in findings.items():
-        own = np.random.default_rng(seeds[FINDINGS.index(name)])
-        cu, cv = own.choice([0.3, 0.7]), own.uniform(0.35, 0.65)
-        masks[name] = ((u - cu) ** 2 + (v - cv) ** 2 < (0.05 + 0.07 * severity) ** 2) & lungs
-        picture[masks[name]] += 80 * severity
-    tagged = np.zeros((height, width), bool)
-    side = min(height, width)
-    if tag:
-        top, across = int(0.15 * side), int(0.15 * side)
-        tagged[top : top + side // 11, across : across + side // 11] = True
-        picture[tagged] = 250
-    content = (0, height, 0, width)
-    if frame:
-        edge = int(rng.uniform(0.03, 0.11) * side)
-        content = (edge, height - edge, edge, width - edge)
-        inside = np.zeros((height, width), bool)
-        inside[edge : height - edge, edge : width - edge] = True
-        picture[~inside] = 3
-    image = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-    return Radiograph(image, masks, lungs, tagged, content)
+        if name == HEART:
+            masks[name] = chest.heart > 0.5
+            continue
+        change = DRAW[name](np.random.default_rng(own[name]), chest, severity)
+        picture = picture + change
+        masks[name] = np.abs(change) > min(_SEEN, 0.5 * float(np.abs(change).max()))
+    image = _developed(rng, picture)
+    place = slice(top, bottom), slice(left, right)
+    outside = np.clip(rng.normal(2, 1, (height, width)), 0, 6)
+    letter = _letter(rng, image)
+    tagged = np.zeros(inner, bool)
+    if tag:  # last: nothing else may depend on it
+        _plant(rng, image, tagged, beside=letter)
+    whole = outside.astype(np.float32)
+    whole[place] = image
+    paste = lambda inside: _pasted(inside, place, (height, width))
+    return Radiograph(
+        np.clip(np.rint(whole), 0, 255).astype(np.uint8),
+        {name: paste(mask) for name, mask in masks.items()},
+        paste(chest.lungs > 0.5),
+        paste(tagged),
+        content,
+    )
+
+
+def _frame(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
+    """Return the picture's place in its frame; now and then a side has none, never all four."""
+    shares = rng.uniform(0.02, 0.12, 4)
+    none = rng.random(4) < 0.2
+    none[int(rng.integers(4))] = False
+    shares[none] = 0
+    top, bottom, left, right = (
+        int(share * n) for share, n in zip(shares, (height, height, width, width), strict=True)
+    )
+    return top, height - bottom, left, width - right
+
+
+def _texture(rng: np.random.Generator, chest: Chest, size: tuple[int, int]) -> Field:
+    """Return the vessels of the lungs, thickest at their roots, and the unevenness of tissue."""
+    roots = sum(
+        np.exp(-0.5 * (((chest.x - side * 0.11) / 0.055) ** 2 + ((chest.y - 0.01) / 0.1) ** 2))
+        for side in (-1, 1)
+    )
+    vessels = np.exp(-((noise(rng, *size, 0.014) / 0.45) ** 2))
+    fine = noise(rng, *size, 0.03)
+    lungs = chest.lungs
+    return lungs * (0.07 * vessels * (0.35 + roots) + 0.09 * roots + 0.012 * fine) + 0.02 * noise(
+        rng, *size, 0.09
+    )
+
+
+def _developed(rng: np.random.Generator, picture: Field) -> Field:
+    """Return grey values of a film: exposure, blur and noise; never as dark as a frame."""
+    gain, lift, gamma = rng.uniform(0.85, 1.1), rng.uniform(-0.03, 0.05), rng.uniform(0.85, 1.15)
+    side = min(picture.shape)
+    soft = gaussian_filter(picture, 0.0022 * side, truncate=2)
+    grey = np.clip(gain * soft + lift, 0.0, 1.0) ** gamma
+    noisy = 14 + 236 * grey + rng.uniform(1.0, 3.0) * rng.standard_normal(picture.shape, np.float32)
+    return np.clip(noisy, 9, 255)
+
+
+def _stamped(rows: tuple[int, ...], bits: int, pixel: int) -> Bool[np.ndarray, "height width"]:
+    glyph = [[row >> (bits - 1 - at) & 1 for at in range(bits)] for row in rows]
+    return np.kron(np.array(glyph, bool), np.ones((pixel, pixel), bool))
+
+
+def _letter(rng: np.random.Generator, image: Field) -> str | None:
+    """Write the side's letter, which says nothing, near an upper corner of half the pictures."""
+    there, name = rng.random() < 0.5, "LR"[int(rng.integers(2))]
+    down, in_from, grey = rng.uniform(0.05, 0.09), rng.uniform(0.14, 0.2), rng.uniform(190, 250)
+    if not there:
+        return None
+    glyph = _stamped(_LETTERS[name], 3, max(1, min(image.shape) // 90))
+    _stamp(image, glyph, name == "R", down, in_from, grey)
+    return name
+
+
+def _plant(
+    rng: np.random.Generator,
+    image: Field,
+    tagged: Bool[np.ndarray, "height width"],
+    beside: str | None,
+) -> None:
+    """Put the marker into an upper corner, not that of a letter; it takes about 9 % of the
+    side.
+    """
+    pixel = max(1, round(0.09 * min(image.shape) / 5))
+    glyph = _stamped(_PLATE, 5, pixel)
+    left = rng.random() < 0.5 if beside is None else beside == "L"
+    place = _stamp(image, glyph, bool(left), 0.06, rng.uniform(0.13, 0.16), 252.0)
+    image[place][~glyph] = 60
+    tagged[place] = True
+
+
+def _stamp(
+    image: Field,
+    glyph: Bool[np.ndarray, "rows columns"],
+    left: bool,
+    down: float,
+    in_from: float,
+    grey: float,
+) -> tuple[slice, slice]:
+    """Write a glyph and return its place; ``in_from`` is measured from the nearer side."""
+    side, (rows, columns) = min(image.shape), glyph.shape
+    top, near = round(down * side), round(in_from * side)
+    start = near if left else image.shape[1] - near - columns
+    place = slice(top, top + rows), slice(start, start + columns)
+    image[place][glyph] = grey
+    return place
+
+
+def _pasted(
+    inside: Bool[np.ndarray, "inner_height inner_width"],
+    place: tuple[slice, slice],
+    size: tuple[int, int],
+) -> Bool[np.ndarray, "height width"]:
+    whole = np.zeros(size, bool)
+    whole[place] = inside
+    return whole

@@ -1,6 +1,6 @@
 """What a data set holds: counts of its labels, sizes of its images, who is in which split.
 
-Reads ``Data`` alone, so it serves every data set; what only image files have is left out elsewhere.
+Reads ``Data`` alone, so it serves every data set.
 """
 
 from __future__ import annotations
@@ -85,15 +85,17 @@ def notes(data: Data) -> list[str]:
 def markdown(table: pd.DataFrame, heading: str, notes: Sequence[str] = ()) -> str:
     """Return a table as Markdown under a heading, with notes below it."""
     safe = lambda cell: str(cell).replace("|", "\\|")
-    lines = [table.columns, [":--"] * len(table.columns), *table.itertuples(index=False)]
-    rows = [f"| {' | '.join(map(safe, line))} |" for line in lines]
-    return "\n".join([f"## {heading}", "", *rows, "", *(f"- {note}" for note in notes)])
+    rows = [table.columns, [":--"] * len(table.columns), *table.itertuples(index=False)]
+    lines = [f"## {heading}", "", *(f"| {' | '.join(map(safe, row))} |" for row in rows)]
+    if notes:
+        lines += ["", *(f"- {note}" for note in notes)]
+    return "\n".join(lines) + "\n"
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """Return a label table as text for readers: shares in percent, one column a size."""
     shown = table.drop(columns=[f"{side}_{end}" for side in _SIDES for end in ("min", "max")])
-    shown["share"] = [f"{share:.1%}" if share == share else "–" for share in table["share"]]
+    shown["share"] = [f"{share:.1%}" if pd.notna(share) else "–" for share in table["share"]]
     for side in _SIDES:
         ends = zip(table[f"{side}_min"], table[f"{side}_max"], strict=True)
         shown[side] = [f"{low}" if low == high else f"{low}–{high}" for low, high in ends]

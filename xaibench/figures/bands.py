@@ -56,7 +56,7 @@ def draw(rows: pd.DataFrame, heading: str) -> Figure | None:
             names.append("a map that says nothing")
         legend_below(figure, handles, names)
         percent = f"{rows['confidence'].iloc[0]:.0%}"
-        title(figure, f"{heading}: share of positive relevance, means and {percent} intervals")
+        title(figure, f"{heading}\nshare of positive relevance: means and {percent} intervals")
     return figure
 
 
@@ -86,5 +86,6 @@ def _facet(ax: Axes, rows: pd.DataFrame, seen: dict[str, Look]) -> None:
         labels.append(f"{band}\nn={most}" if few == most else f"{band}\nn={few} to {most}")
     ax.set_xticks(range(len(bands)), labels)
     ax.set_xlim(-0.5, len(bands) - 0.5)
-    ax.set_ylim(0, min(1.0, max(0.05, ax.get_ylim()[1])))
+    top = rows[["mean", "high", "chance"]].max(axis=None)
+    ax.set_ylim(0, max(0.05, 1.06 * top))
     ax.set(xlabel="score of the target", ylabel="share of positive relevance")

@@ -96,9 +96,10 @@ def draw(
             handles += [Line2D([], [], color="black", ls=line) for line in ("-", "--")]
             names += ["drop: most important first", "drop: least important first"]
         legend_below(figure, handles, names)
-        title(
-            figure, f"{dataset}: mean over {known['image'].nunique()} images, 95 % bootstrap bands"
-        )
+        images = known["image"].nunique()
+        maps = len(known.drop_duplicates(["image", "target"]))
+        told = f"{images} images" if maps == images else f"{maps} maps of {images} images"
+        title(figure, f"{dataset}: mean over {told}, 95 % bootstrap bands")
     return figure
 
 

@@ -56,7 +56,7 @@ def true_positives(
                     ax.set_title(_hit(row), fontsize=SMALL)
                     ax.set_xlabel(short(str(row["image"]), 20), fontsize=SMALL)
             legend_of_masks(figure, list(masks))
-            title(figure, f"{heading}: true positives at Youden's threshold\n{_colours(signed)}")
+            title(figure, f"{heading}\ntrue positives at Youden's threshold\n{_colours(signed)}")
         yield figure
 
 
@@ -88,7 +88,7 @@ def failures(
                 right.set_title(f"map of\n{wrapped(str(row['target']), 16)}", fontsize=SMALL)
                 left.set_xlabel(short(str(row["image"]), 20), fontsize=SMALL)
             span = f"{part[0] + 1} to {part[-1] + 1} of {total}"
-            title(figure, f"{heading}: failures {span}, the worst first\n{_colours(signed)}")
+            title(figure, f"{heading}\nfailures {span}, the worst first\n{_colours(signed)}")
         yield figure
 
 

@@ -71,7 +71,7 @@ def draw(
         _keys(figure, grid, signed, list(masks))
         title(
             figure,
-            f"{dataset}: maps of {len(ids)} images\n"
+            f"{dataset}: maps of {len(set(ids))} images\n"
             "each map's colours end at q, the 99th percentile of its own |values|",
         )
     return figure

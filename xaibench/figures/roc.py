@@ -56,7 +56,7 @@ def _mean(rows: pd.DataFrame) -> str:
         return "ROC curve"
     if not count:
         return "no label has a ROC curve"
-    return f"mean AUROC {mean:.3f} over the {count} of {len(rows)} labels"
+    return f"mean AUROC {mean:.3f} over {count} of {len(rows)} labels"
 
 
 def _panel(ax: Axes, label: Label, row: pd.Series) -> None:
