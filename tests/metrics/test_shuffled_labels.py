@@ -23,27 +23,32 @@ def predictions(task: str, n: int = 60, seed: int = 0):
         labels = rng.integers(0, 3, n)
         return labels, softmax(np.eye(3)[labels] + rng.normal(size=(n, 3)), axis=1).round(2)
     labels = rng.integers(0, 2, (n, 3)).astype(float)
-    return labels, (0.3 * labels + 0.7 * rng.random((n, 3))).round(1)
+    probabilities = (0.3 * labels + 0.7 * rng.random((n, 3))).round(1)
+    if task == "missing":
+        labels[rng.random((n, 3)) < 0.3] = np.nan
+    return labels, probabilities
 
 
 def literal_auroc(task: str, labels, probabilities) -> float:
     """scikit-learn's; of several classes the mean, each against the rest."""
     if task == "binary":
         return roc_auc_score(labels == 1, probabilities[:, 1])
-    columns = range(probabilities.shape[1])
-    truth = [labels == c if task == "multiclass" else labels[:, c] == 1 for c in columns]
-    each = [
-        roc_auc_score(t, probabilities[:, c]) for c, t in enumerate(truth) if 0 < sum(t) < len(t)
-    ]
+    each = []
+    for c in range(probabilities.shape[1]):
+        truth = (labels == c).astype(float) if task == "multiclass" else labels[:, c]
+        known = ~np.isnan(truth)
+        if len(set(truth[known])) == 2:
+            each.append(roc_auc_score(truth[known], probabilities[known, c]))
     return float(np.mean(each))
 
 
 def score(labels, probabilities, task, permutations=200, seed=1):
     metric = ShuffledLabels(permutations)
+    task = "multilabel" if task == "missing" else task
     return metric.score_predictions(labels, probabilities, task=task, seed=seed)
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "missing"])
 @pytest.mark.parametrize("seed", range(3))
 def test_auroc_equals_scikit_learn(task, seed):
     labels, probabilities = predictions(task, seed=seed)
@@ -52,7 +57,7 @@ def test_auroc_equals_scikit_learn(task, seed):
     assert result["auroc"] == pytest.approx(literal_auroc(task, labels, probabilities), abs=1e-12)
 
 
-@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "missing"])
 def test_equals_literal_permutation_test(task):
     """Ojala and Garriga 2010: rows of labels permuted, p = (1 + reached) / (1 + permutations)."""
     labels, probabilities = predictions(task, n=20)

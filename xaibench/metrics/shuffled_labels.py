@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float, Shaped
 from pydantic import Field
 from scipy.stats import rankdata
 
@@ -21,7 +21,8 @@ class ShuffledLabels(PredictionMetric):
     """AUROC of the fixed predictions against permuted labels, beside the true AUROC.
 
     ``auroc``: the true one; of several classes or labels, the mean over those that have both
-    positives and negatives, each against the rest. ``shuffled_labels.mean``, ``.low``, ``.high``:
+    positives and negatives, each against the rest; a missing label leaves its image out of that
+    label's AUROC. ``shuffled_labels.mean``, ``.low``, ``.high``:
     mean and central 95 % interval over the permutations (0.5 is expected). ``.p_value``:
     (1 + number of permutations with an AUROC of at least the true one) / (1 + permutations).
     Rows of labels are permuted whole. NaN for regression and where every image has one label.
@@ -46,19 +47,18 @@ class ShuffledLabels(PredictionMetric):
         truth, scores = _one_against_rest(labels, probabilities, task)
         if truth.shape[1] == 0:
             return dict.fromkeys(names, float("nan"))
-        ranks = rankdata(scores, axis=0)
+        ranks = _ranks(scores, truth)
         rng = np.random.default_rng(seed)
         true = _mean_auroc(truth, ranks)
-        shuffled = np.array(
-            [
-                _mean_auroc(truth[rng.permutation(len(truth))], ranks)
-                for _ in range(self.permutations)
-            ]
-        )
+        missing = bool(np.isnan(truth).any())  # then a permutation leaves other images out
+        shuffled = []
+        for _ in range(self.permutations):
+            permuted = truth[rng.permutation(len(truth))]
+            shuffled.append(_mean_auroc(permuted, _ranks(scores, permuted) if missing else ranks))
         low, high = np.quantile(shuffled, [0.025, 0.975])
         # A permutation that equals the true AUROC to rounding counts as reaching it.
-        p_value = (1 + np.sum(shuffled >= true - 1e-12)) / (1 + self.permutations)
-        values = [true, shuffled.mean(), low, high, p_value]
+        p_value = (1 + np.sum(np.array(shuffled) >= true - 1e-12)) / (1 + self.permutations)
+        values = [true, np.mean(shuffled), low, high, p_value]
         return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
@@ -66,25 +66,32 @@ def _one_against_rest(
     labels: Shaped[np.ndarray, "n *labels"],
     probabilities: Float[np.ndarray, "n classes"],
     task: Task,
-) -> tuple[Bool[np.ndarray, "n columns"], Float[np.ndarray, "n columns"]]:
-    """Return truth and score of each class that has both positives and negatives."""
+) -> tuple[Float[np.ndarray, "n columns"], Float[np.ndarray, "n columns"]]:
+    """Return truth (1, 0, NaN) and score of each class that has both positives and negatives."""
     if task == "regression":
-        return np.zeros((len(labels), 0), bool), np.zeros((len(labels), 0))
+        return np.zeros((len(labels), 0)), np.zeros((len(labels), 0))
     if task == "binary":
         truth, scores = labels[:, None] == 1, probabilities[:, 1:]
     elif task == "multiclass":
         truth, scores = labels[:, None] == np.arange(probabilities.shape[1]), probabilities
     else:
-        truth, scores = labels == 1, probabilities
-    both = truth.any(axis=0) & ~truth.all(axis=0)
+        truth, scores = labels, probabilities
+    truth = truth.astype(float)
+    both = (truth == 1).any(axis=0) & (truth == 0).any(axis=0)
     return truth[:, both], scores[:, both]
 
 
+def _ranks(
+    scores: Float[np.ndarray, "n columns"], truth: Float[np.ndarray, "n columns"]
+) -> Float[np.ndarray, "n columns"]:
+    """Return each score's rank among the images whose label is known, in its column."""
+    return rankdata(np.where(np.isnan(truth), np.nan, scores), axis=0, nan_policy="omit")
+
+
 def _mean_auroc(
-    truth: Bool[np.ndarray, "n columns"], ranks: Float[np.ndarray, "n columns"]
+    truth: Float[np.ndarray, "n columns"], ranks: Float[np.ndarray, "n columns"]
 ) -> float:
     """Return the mean area under the ROC curve, by the rank sum (Mann and Whitney)."""
-    positives = truth.sum(axis=0)
-    negatives = len(truth) - positives
-    rank_sum = (ranks * truth).sum(axis=0)
+    positives, negatives = (truth == 1).sum(axis=0), (truth == 0).sum(axis=0)
+    rank_sum = np.where(truth == 1, ranks, 0).sum(axis=0)
     return float(np.mean((rank_sum - positives * (positives + 1) / 2) / (positives * negatives)))
