@@ -168,3 +168,18 @@ def test_weights_of_a_linear_head_leave_the_hidden_one_fresh_and_its_own_fit(tmp
 def test_an_architecture_without_a_linear_head_takes_no_hidden_layer():
     with pytest.raises(UserError, match="hidden: efficientformer_l1 has no linear head"):
         build("efficientformer_l1", hidden=7, size=(224, 224))
+
+
+@pytest.mark.parametrize("architecture", ["tf_efficientnet_lite0", "resnet18"])
+def test_a_fresh_head_begins_near_zero(architecture):
+    """timm's EfficientNets draw a head of one output so wide that its logits begin at tens."""
+    torch.manual_seed(0)
+    plugin = Timm(architecture=architecture, weights="none", single_logit=True)
+    model = plugin.build(task="binary", classes=("no", "yes"), channels=1, size=(64, 64))
+    head = model.module(model.linear_head)
+    assert head.weight.abs().max() <= 1 / head.in_features**0.5
+    torch.manual_seed(0)
+    raw = timm.create_model(architecture, num_classes=1, in_chans=1)
+    as_timm = raw.get_classifier().weight
+    # Where timm's own draw is narrow, it stays to the bit.
+    assert torch.equal(as_timm, head.weight) == (architecture == "resnet18")

@@ -23,6 +23,7 @@ from xaibench.models.timm_parts import (
     pool_name,
     replace_head,
     stages,
+    tame_head,
 )
 from xaibench.models.weight_files import GreyStem, load_weights
 from xaibench.registry import register
@@ -99,9 +100,11 @@ class Timm(Model):
             with torch.no_grad():  # timm has summed them
                 for stem in _named(net, "first_conv"):
                     net.get_submodule(stem).weight /= 3
+        name = classifier_name(net)
+        if not pretrained or options["num_classes"] != net.pretrained_cfg["num_classes"]:
+            tame_head(net, name)
         if self.hidden is None:
             return net
-        name = classifier_name(net)
         if name is None or not isinstance(net.get_submodule(name), nn.Linear):
             raise UserError(
                 f"hidden: {self.architecture} has no linear head in whose place a hidden layer "

@@ -26,6 +26,18 @@ def replace_head(net: nn.Module, name: str, head: nn.Module) -> None:
     setattr(net.get_submodule(parent), own, head)
 
 
+def tame_head(net: nn.Module, name: str | None) -> None:
+    """Draw a fresh linear head anew, as torch would, where timm drew it far too wide.
+
+    timm's EfficientNets draw it by the number of outputs, as TensorFlow did for a thousand
+    classes: with one output the weights reach 1, the logits tens, and training with the rest
+    frozen starts from there and gets nowhere.
+    """
+    head = net.get_submodule(name) if name else None
+    if isinstance(head, nn.Linear) and head.weight.abs().max() > 2 / head.in_features**0.5:
+        head.reset_parameters()
+
+
 def stages(net: nn.Module, head: str | None) -> tuple[tuple[str, ...], ...]:
     """Return the names of what has weights, from input to output, grouped into stages.
 
