@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_closing, gaussian_filter
 
 from xaibench.datasets.radiograph_anatomy import Anatomy, Chest, Field, noise
 from xaibench.datasets.radiograph_findings import DRAW, FINDINGS, HEART
 
 __all__ = ["FINDINGS", "RADIOGRAPH_VERSION", "Anatomy", "Radiograph", "draw_radiograph"]
 
-RADIOGRAPH_VERSION = 2
+RADIOGRAPH_VERSION = 3
 _SEEN = 0.035  # absorption that a finding must change to be in its mask: some eight grey levels
 _LETTERS = {"L": (4, 4, 4, 4, 7), "R": (6, 5, 6, 5, 5)}  # rows of three bits
 _PLATE = (31, 17, 21, 17, 31)  # rows of five bits: a frame with a dot in it
@@ -83,7 +83,9 @@ def draw_radiograph(
             continue
         change = DRAW[name](np.random.default_rng(own[name]), chest, severity)
         picture = picture + change
-        masks[name] = np.abs(change) > min(_SEEN, 0.5 * float(np.abs(change).max()))
+        seen = np.abs(change) > min(_SEEN, 0.5 * float(np.abs(change).max()))
+        # A bright line beside a dark strip passes through no change at all.
+        masks[name] = seen | binary_closing(seen, iterations=max(1, round(min(inner) / 128)))
     image = _developed(rng, picture)
     place = slice(top, bottom), slice(left, right)
     outside = np.clip(rng.normal(2, 1, (height, width)), 0, 6)

@@ -32,7 +32,7 @@ def draw(labels: Sequence[Label], rows: pd.DataFrame, heading: str) -> Figure:
     down = -(-len(labels) // across)
     with style():
         width = PAGE if across > 2 else COLUMN * across
-        figure = blank(width, 1.95 * down + 1.0 if across > 2 else COLUMN * down + 0.9)
+        figure = blank(width, 1.95 * down + 1.0 if across > 2 else COLUMN * down + 1.4)
         axes = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
         unused(axes[len(labels) :])
         for ax, label in zip(axes, labels, strict=False):
