@@ -35,11 +35,28 @@ def _better_than_random(table: pd.DataFrame, explainer: str, metric: str) -> boo
     return one["low"] > random["high"] if one["higher_is_better"] else one["high"] < random["low"]
 
 
-@pytest.mark.parametrize("name", ["pcam_subset", "pcam_synthetic", "pcam_shortcut"])
+CONTROLS = {"center_prior", "random"}
+SOME = {  # runs that leave explainers out, for time
+    "nih_resnet18": CONTROLS | {"superpixel_occlusion", "grad_cam", "integrated_gradients"},
+    "nih_small": EXPLAINERS - {"square_occlusion", "lime"},
+    "pneumothorax_cam": CONTROLS | {"cam", "grad_cam"},
+    "chexpert_regression_resnet50": (
+        CONTROLS | {"superpixel_occlusion", "grad_cam", "integrated_gradients"}
+    ),
+}
+RUNS = sorted(path.name for path in REFERENCE.iterdir() if path.is_dir())
+
+
+def test_there_is_one_of_every_system():
+    systems = {"cxr_pneumonia_efficientnet_b0", "cxr_pneumonia_subset", *SOME}
+    assert {"pcam_subset", "pcam_synthetic", "pcam_shortcut", *systems} == set(RUNS)
+
+
+@pytest.mark.parametrize("name", RUNS)
 def test_is_whole_and_calls_its_data_by_their_name(name):
     manifest, table = _manifest(name), _table(name)
     assert manifest["status"] == "finished"
-    assert set(table.index.get_level_values("explainer")) == EXPLAINERS
+    assert set(table.index.get_level_values("explainer")) == SOME.get(name, EXPLAINERS)
     assert set(table["dataset"]) == {manifest["dataset"]["name"]}
     assert manifest["dataset"]["generated"] == manifest["dataset"]["name"].endswith("_synthetic")
     assert (table["failed"] == 0).all()
@@ -73,3 +90,48 @@ def test_a_shortcut_moves_the_maps_to_the_tag(explainer):
     assert _better_than_random(shortcut, explainer, "mass_accuracy@tag")
     evidence = "mass_accuracy@evidence"
     assert shortcut.loc[(explainer, evidence), "mean"] < clean.loc[(explainer, evidence), "mean"]
+
+
+def test_real_radiographs_reach_the_bar():
+    """Patients in one split only, AUROC, permuted labels at chance, all explainers on 64 images."""
+    manifest, table = _manifest("cxr_pneumonia_subset"), _table("cxr_pneumonia_subset")
+    assert manifest["dataset"]["groups_in_two_splits"] == 0
+    assert sum(manifest["dataset"]["images"].values()) == 5554
+    scores = pd.read_parquet(REFERENCE / "cxr_pneumonia_subset" / "scores.parquet")
+    alone = scores[scores["image"].isna()].set_index("metric")["value"]
+    assert alone["auroc"] >= 0.985
+    assert alone["shuffled_labels.low"] < 0.5 < alone["shuffled_labels.high"]
+    assert table["images"].min() >= 64
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("cxr_pneumonia_efficientnet_b0", {"probes", "probes_summary", "superpixels", "bands"}),
+        ("cxr_pneumonia_subset", {"probes", "superpixels", "bands", "stages_cover"}),
+        ("nih_resnet18", {"roc", "true_positives", "training"}),
+        ("nih_small", {"roc", "sheet_masks"}),
+        ("pneumothorax_cam", {"roc", "failures", "panels"}),
+        ("chexpert_regression_resnet50", {"roc", "panels"}),
+    ],
+)
+def test_a_systems_own_figures_are_there(name, drawn):
+    assert drawn <= {path.stem for path in (REFERENCE / name / "figures").glob("*.png")}
+
+
+def test_every_finding_has_its_auroc_or_the_reason_why_not():
+    for name in ("nih_resnet18", "nih_small"):
+        rows = pd.read_csv(REFERENCE / name / "thresholds.csv")
+        assert len(rows) == 14
+        without = rows["auroc"].isna()
+        assert rows.loc[without, "reason"].notna().all()
+        assert ((rows["positives"] == 0) == without).all()
+
+
+def test_the_submission_has_every_finding_of_every_test_image():
+    folder = REFERENCE / "chexpert_regression_resnet50"
+    table = pd.read_csv(folder / "submission.csv")
+    manifest = _manifest("chexpert_regression_resnet50")
+    assert len(table) == manifest["dataset"]["images"]["test"]
+    assert list(table.columns[1:]) == list(manifest["model"]["labels"])
+    assert table.iloc[:, 1:].stack().between(0, 1).all()

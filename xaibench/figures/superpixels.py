@@ -174,6 +174,8 @@ def _bars(ax: Axes, drops: pd.DataFrame) -> None:
     ax.set_xlabel(f"place; 1–{min(NUMBERED, len(largest))}: {first}", labelpad=2)
     ax.grid(False, axis="x")
     ax.locator_params(axis="y", nbins=4)
+    # An exponent of its own above the axis would lie on the row's title.
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     ax.axhline(0, color="0.4", lw=0.6)
 
 
