@@ -130,7 +130,9 @@ def patch(ax: Axes, image: np.ndarray, masks: Mapping[str, np.ndarray]) -> None:
 
 def outline(ax: Axes, masks: Mapping[str, np.ndarray]) -> None:
     """Draw each mask's edge; one that covers the whole image is a frame."""
-    for colour, (name, mask) in zip(_outlines(masks), masks.items(), strict=True):
+    coloured = list(zip(_outlines(masks), masks.items(), strict=True))
+    # The largest first: where two edges meet, that of the smaller is the one looked for.
+    for colour, (name, mask) in sorted(coloured, key=lambda each: -each[1][1].mean()):
         line = _line(name)
         if 0 < mask.mean() < 1:
             ax.contour(mask, levels=[0.5], colors=[colour], linewidths=1.1, linestyles=line)
