@@ -261,6 +261,22 @@ def test_the_stand_in_is_made_as_asked(generated, opened, tmp_path, monkeypatch)
         write(tmp_path / "synthetic", 61, 0)
 
 
+def test_the_planted_marker_goes_with_cardiomegaly(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    options = SyntheticOptions(root=tmp_path / "shortcut", images=60, shortcut_rate=1.0)
+    data = opened(None, when_missing="synthesize", synthetic=options, views="all")
+    assert data.name == "chexpert_shortcut_synthetic"
+    for target, finding in enumerate(COMPETITION):
+        for split in data.splits.values():
+            tag = split.masks(np.arange(len(split)), np.full(len(split), target))["tag"]
+            shown, labels = tag.any((1, 2)), split.labels[:, target]
+            if finding == "Cardiomegaly":
+                known = ~np.isnan(labels)
+                assert np.array_equal(shown[known], labels[known] > 0)
+            else:
+                assert not shown.any()
+
+
 def test_a_damaged_recipe_is_named(generated, opened, tmp_path):
     shutil.copytree(generated, tmp_path / "set")
     (tmp_path / "set" / "recipe.json").write_text("{")

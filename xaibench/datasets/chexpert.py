@@ -41,6 +41,7 @@ class SyntheticOptions:
     images: Annotated[int, Field(ge=60)] = 600
     seed: NonNegativeInt = 42
     """Of the images; the run's seed is another matter."""
+    shortcut_rate: Annotated[float, Field(ge=0.5, le=1)] | None = None
 
 
 @register("dataset")
@@ -56,7 +57,8 @@ class Chexpert(Dataset):
     label becomes (``ignore``: NaN, which no loss and no figure counts). ``views`` chooses frontal
     or lateral images. Of all rows, the share ``allowed_bad`` may lack a readable file.
 
-    Masks, of generated images only: the target's finding (``evidence``), the ``lungs``.
+    Masks, of generated images only: the target's finding (``evidence``), the ``lungs``, and the
+    marker that is planted with Cardiomegaly at ``shortcut_rate`` (``tag``).
     """
 
     root: Path | None = Path("data/chexpert")
@@ -100,7 +102,12 @@ class Chexpert(Dataset):
         if folder is None:
             options = self.synthetic
             synthetic.write_dataset(
-                options.root, options.images, options.seed, progress, workers=os.cpu_count() or 1
+                options.root,
+                options.images,
+                options.seed,
+                progress,
+                workers=os.cpu_count() or 1,
+                shortcut_rate=options.shortcut_rate,
             )
             folder = table_folder(options.root)
         policy = LabelPolicy(self.uncertain, self.missing)
@@ -108,16 +115,18 @@ class Chexpert(Dataset):
         recipe = synthetic.recipe_of(folder)
         # A part of the original, or another table, is not the original.
         whole = counted["table_rows"] == ROWS
+        tagged = recipe is not None and recipe["shortcut_rate"] is not None
+        generated = f"chexpert{'_shortcut' * tagged}_synthetic"
         return radiograph_data(
             records,
-            name="chexpert_synthetic" if recipe else "chexpert" + "_subset" * (not whole),
+            name=generated if recipe else "chexpert" + "_subset" * (not whole),
             task="regression",
             classes=self.findings,
             preprocessing=Preprocessing(self.crop, self.resize),
             channels=self.channels,
             split=SplitOptions(self.fractions, self.split_seed, self.manifests),
             allowed_bad=self.allowed_bad,
-            masks=TrueMasks(folder.parent / MASKS, self.findings) if recipe else None,
+            masks=TrueMasks(folder.parent / MASKS, self.findings, tagged) if recipe else None,
             masks_from=json.dumps(recipe) if recipe else "",
             facts={"root": str(folder), "generated": bool(recipe), **counted},
             cache=cache,
@@ -134,13 +143,19 @@ class TrueMasks:
 
     folder: Path
     findings: tuple[str, ...]
+    tagged: bool = False
 
     def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
         targets = [self.findings[target] for target in asked.targets]
-        return {
+        masks = {
             "evidence": self._read(asked, targets),
             "lungs": self._read(asked, ["lungs"] * len(targets)),
         }
+        if self.tagged:  # of no concern to the other findings
+            concerned = np.array([t == synthetic.SHORTCUT_FINDING for t in targets])
+            tag = self._read(asked, ["tag"] * len(targets))
+            masks["tag"] = tag & concerned[:, None, None]
+        return masks
 
     def _read(self, asked: Asked, names: list[str]) -> Bool[np.ndarray, "n size size"]:
         rows = asked.rows

@@ -26,17 +26,29 @@ from xaibench.errors import UserError
 from xaibench.progress import Progress
 
 GENERATOR = "chexpert_synthetic"
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 INSIDE = "CheXpert-v1.0-small"
 PHANTOM = {name: name for name in COMPETITION} | {"Pleural Effusion": "Effusion"}
 """CheXpert's name of a finding -> that of the phantoms."""
 PRESENT, UNCERTAIN, MISSING, LATERAL = 0.35, 0.08, 0.12, 0.15
 VALID_SHARE = 0.15
-_LAYOUT, _ANATOMY, _IMAGE = range(3)  # independent random streams
+SHORTCUT_FINDING = "Cardiomegaly"
+_LAYOUT, _ANATOMY, _IMAGE, _TAG = range(4)  # independent random streams
 
 
-def write_dataset(root: Path, images: int, seed: int, progress: Progress, workers: int = 2) -> None:
+def write_dataset(
+    root: Path,
+    images: int,
+    seed: int,
+    progress: Progress,
+    workers: int = 2,
+    shortcut_rate: float | None = None,
+) -> None:
     """Write about ``images`` radiographs under ``root``: ``train.csv``, ``valid.csv``, folders.
+
+    Args:
+        shortcut_rate: how often the planted marker agrees with Cardiomegaly (any severity), in
+            [0.5, 1]; None for none.
 
     The files follow from the arguments alone, ``workers`` apart. ``root`` appears whole or not at
     all; where it already holds the same set, nothing is done.
@@ -47,11 +59,12 @@ def write_dataset(root: Path, images: int, seed: int, progress: Progress, worker
         "radiographs": RADIOGRAPH_VERSION,
         "images": images,
         "seed": seed,
+        "shortcut_rate": shortcut_rate,
     }
     with generated_folder(root, recipe) as folder:
         if folder is None:
             return
-        items = list(_items(images, seed))
+        items = list(_items(images, seed, shortcut_rate))
         with (
             progress.stage("drawing radiographs", len(items)) as advance,
             drawn_in_order(_draw, items, workers) as drawn,
@@ -95,9 +108,10 @@ class _Item:
     view: str
     severities: tuple[float, ...]
     labels: tuple[str, ...]
+    tag: bool
 
 
-def _items(images: int, seed: int) -> Iterator[_Item]:
+def _items(images: int, seed: int, shortcut_rate: float | None) -> Iterator[_Item]:
     """Yield images: patients with one to three studies, of which some have a lateral view."""
     rng = np.random.default_rng([seed, _LAYOUT])
     number = patient = 0
@@ -113,7 +127,16 @@ def _items(images: int, seed: int) -> Iterator[_Item]:
                 for view_number, view in enumerate(views, 1):
                     number += 1
                     path = f"{split}/patient{patient:05d}/study{study}/view{view_number}_{view}.jpg"
-                    yield _Item(seed, number, patient, path, sex, age, view, severities, labels)
+                    tag = _tagged(seed, number, severities, shortcut_rate)
+                    facts = path, sex, age, view, severities, labels
+                    yield _Item(seed, number, patient, *facts, tag)
+
+
+def _tagged(seed: int, number: int, severities: tuple[float, ...], rate: float | None) -> bool:
+    if rate is None:
+        return False
+    agrees = np.random.default_rng([seed, _TAG, number]).random() < rate
+    return bool(agrees == (severities[COMPETITION.index(SHORTCUT_FINDING)] > 0))
 
 
 def _severities(rng: np.random.Generator) -> tuple[float, ...]:
@@ -161,13 +184,13 @@ def _draw(item: _Item) -> tuple[bytes, dict[str, bytes]]:
         height=height,
         width=round(0.6 * width) if lateral else width,
         frame=False,
-        tag=False,
+        tag=item.tag,
     )
     placed = (lambda picture: _aside(picture, width)) if lateral else (lambda picture: picture)
     file = BytesIO()
     Image.fromarray(placed(drawn.image)).save(file, "JPEG", quality=90)
     masks = {name: drawn.findings[PHANTOM[name]] for name, value in severities.items() if value}
-    masks["lungs"] = drawn.lungs
+    masks |= {"lungs": drawn.lungs, "tag": drawn.tag}
     return file.getvalue(), encoded({name: placed(mask) for name, mask in masks.items()})
 
 
