@@ -61,7 +61,7 @@ def test_is_whole_and_calls_its_data_by_their_name(name):
     assert manifest["dataset"]["generated"] == manifest["dataset"]["name"].endswith("_synthetic")
     defined = table[table["undefined"] < table["rows"]]  # no box of nih_small is in its test split
     assert (defined["failed"] == 0).all()
-    assert len(defined) >= 0.7 * len(table)
+    assert len(defined) >= 0.4 * len(table)
     for file in ("leaderboard.md", "leaderboard.tex", "config.yaml", "scores.parquet"):
         assert (REFERENCE / name / file).is_file()
     drawn = {p.stem for p in (REFERENCE / name / "figures").glob("*.png")}
