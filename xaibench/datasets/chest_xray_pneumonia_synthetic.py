@@ -7,7 +7,6 @@ original it deals out images, not patients. What an image looks like is in ``rad
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from xaibench.datasets import recipes
 from xaibench.datasets.generated import drawn_in_order, generated_folder
 from xaibench.datasets.mask_files import FOLDER, encoded, write_masks
 from xaibench.datasets.radiographs import RADIOGRAPH_VERSION, Anatomy, draw_radiograph
@@ -77,14 +77,7 @@ def write_dataset(
 
 def recipe_of(root: Path) -> dict | None:
     """Return the recipe of the generated set whose clean root this is; None for real images."""
-    file = root.parent / "recipe.json"
-    if root.name != INSIDE or not file.is_file():
-        return None
-    try:
-        recipe = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); generate the set anew") from None
-    return recipe if recipe.get("generator") == GENERATOR else None
+    return recipes.recipe_of(root.parent, GENERATOR) if root.name == INSIDE else None
 
 
 def check_shortcut_rate(rate: float | None) -> None:

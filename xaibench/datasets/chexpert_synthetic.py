@@ -8,7 +8,6 @@ are continuous, some labels are uncertain and some missing. What an image looks 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,11 +17,11 @@ import numpy as np
 from jaxtyping import Shaped
 from PIL import Image
 
+from xaibench.datasets import recipes
 from xaibench.datasets.chexpert_table import COMPETITION, FACTS, FINDINGS
 from xaibench.datasets.generated import drawn_in_order, generated_folder
 from xaibench.datasets.mask_files import FOLDER, encoded, write_masks
 from xaibench.datasets.radiographs import RADIOGRAPH_VERSION, Anatomy, draw_radiograph
-from xaibench.errors import UserError
 from xaibench.progress import Progress
 
 GENERATOR = "chexpert_synthetic"
@@ -85,14 +84,7 @@ def write_dataset(
 
 def recipe_of(folder: Path) -> dict | None:
     """Return the recipe of the generated set whose tables lie here; None for real images."""
-    file = folder.parent / "recipe.json"
-    if folder.name != INSIDE or not file.is_file():
-        return None
-    try:
-        recipe = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); generate the set anew") from None
-    return recipe if recipe.get("generator") == GENERATOR else None
+    return recipes.recipe_of(folder.parent, GENERATOR) if folder.name == INSIDE else None
 
 
 @dataclass(frozen=True)

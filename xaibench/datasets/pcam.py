@@ -18,6 +18,7 @@ from xaibench.datasets import pcam_synthetic
 from xaibench.datasets.base import Data, Dataset, Split
 from xaibench.datasets.checksums import checksums
 from xaibench.datasets.download import download, gunzip
+from xaibench.datasets.hdf5 import opened, read_rows
 from xaibench.datasets.splits import stratified_fraction
 from xaibench.errors import UserError
 from xaibench.progress import Progress
@@ -169,7 +170,7 @@ class PcamSplit(Split):
         rows: Int[np.ndarray, " n"],
         masks: tuple[str, ...],
     ) -> None:
-        self._file = _opened(file)
+        self._file = opened(file)
         self._mask_file = root / file_name(f"{name}_mask")
         self._mask_names = masks
         self._rows = rows
@@ -187,7 +188,7 @@ class PcamSplit(Split):
         self.groups = self.ids if slides is None else slides[rows]
 
     def images(self, indices: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 96 96 3"]:
-        return _read(self._file["x"], self._rows[indices])
+        return read_rows(self._file["x"], self._rows[indices])
 
     def masks(
         self, indices: Int[np.ndarray, " n"], targets: Int[np.ndarray, " n"]
@@ -198,20 +199,9 @@ class PcamSplit(Split):
             centre = np.zeros((SIDE, SIDE), bool)
             centre[CENTRE, CENTRE] = True
             return {"centre_weak": centre & shown}
-        with _opened(self._mask_file) as file:
+        with opened(self._mask_file) as file:
             rows = self._rows[indices]
-            return {n: (_read(file[n], rows) > 0) & shown for n in self._mask_names}
-
-
-def _read(dataset: h5py.Dataset, rows: Int[np.ndarray, " n"]) -> np.ndarray:
-    """Return rows in any order, repeats allowed; HDF5 wants them rising."""
-    rising, back = np.unique(rows, return_inverse=True)
-    try:
-        return dataset[rising][back]
-    except OSError as error:
-        raise UserError(
-            f"{dataset.file.filename}: {dataset.name!r} cannot be read ({error}); fetch it anew"
-        ) from None
+            return {n: (read_rows(file[n], rows) > 0) & shown for n in self._mask_names}
 
 
 def _slides(meta: Path, total: int) -> np.ndarray | None:
@@ -233,21 +223,14 @@ def _slides(meta: Path, total: int) -> np.ndarray | None:
 
 
 def _labels(file: Path) -> Int[np.ndarray, " total"]:
-    with _opened(file) as opened:
-        found = opened.get("y")
+    with opened(file) as content:
+        found = content.get("y")
         labels = found[:] if isinstance(found, h5py.Dataset) else np.zeros(0)
     if labels.ndim != 4 or labels.shape[1:] != (1, 1, 1) or not np.isin(labels, (0, 1)).all():
         raise UserError(
             f"{file}: must hold 'y' of shape (N, 1, 1, 1) with 0 and 1, has {labels.shape}"
         )
     return labels.reshape(-1).astype(np.int64)
-
-
-def _opened(file: Path) -> h5py.File:
-    try:
-        return h5py.File(file, "r")
-    except OSError as error:
-        raise UserError(f"{file}: no readable HDF5 file ({error}); fetch it anew") from None
 
 
 def _unpacked(root: Path, part: str, cache: Path, progress: Progress) -> Path:
