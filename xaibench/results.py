@@ -59,9 +59,18 @@ TIMINGS = pa.schema(
         ("block", pa.int64()),
         ("images", pa.int64()),
         ("explain_seconds", pa.float64()),
+        ("explain_peak_bytes", pa.int64()),
+        ("explain_forward", pa.int64()),
+        ("explain_backward", pa.int64()),
         ("score_seconds", pa.float64()),
+        ("score_peak_bytes", pa.int64()),
+        ("score_forward", pa.int64()),
+        ("score_backward", pa.int64()),
     ]
 )
+"""One row for each cell: what making a block's maps cost, and what scoring them cost. Passes are
+images passed through the model (and the twin, in scoring), over the whole block; ``peak_bytes`` is
+what ``memory.peak_memory`` found, null where it cannot be told."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from xaibench.config import plugin_parameters
 from xaibench.errors import PluginError, UserError
 from xaibench.explainers.base import Explainer, Explanation
+from xaibench.memory import peak_memory
 from xaibench.metrics.base import (
     Curve,
     ImageMetric,
@@ -74,8 +75,9 @@ def score_cell(
         segments: id of the run's superpixels, for the protocols.
         twin: the model trained on permuted labels, where a metric compares with it.
     """
-    explanation, outcomes = explain(explainer, model, block.batch)
-    begun = time.perf_counter()
+    with peak_memory(model.device) as explaining:
+        explanation, outcomes = explain(explainer, model, block.batch)
+    before, begun = _passes(model, twin), time.perf_counter()
     at = [i for i, outcome in enumerate(outcomes) if outcome.scored]
     # Metrics see finite maps only. The block itself where nothing failed: its scores are shared.
     whole = len(at) == len(block.batch)
@@ -90,23 +92,31 @@ def score_cell(
         "backward_passes": explanation.passes.backward / len(block.batch),
     }
     scores, curves = [], []
-    for label, metric in metrics.items():
-        if not at:
-            result = Scores({})
-        elif isinstance(metric, TwinMetric):
-            its_maps, _ = explain(explainer, twin, scored)
-            result = metric.compare(maps, its_maps.maps)
-        else:
-            result = _score(metric, model, scored, maps)
-        scores += _score_rows(metric, label, result, block, outcomes, about, segments)
-        curves += _curve_rows(result, block, at, cell.explainer, label)
+    with peak_memory(model.device) as scoring:
+        for label, metric in metrics.items():
+            if not at:
+                result = Scores({})
+            elif isinstance(metric, TwinMetric):
+                its_maps, _ = explain(explainer, twin, scored)
+                result = metric.compare(maps, its_maps.maps)
+            else:
+                result = _score(metric, model, scored, maps)
+            scores += _score_rows(metric, label, result, block, outcomes, about, segments)
+            curves += _curve_rows(result, block, at, cell.explainer, label)
+    passes = _passes(model, twin).since(before)
     timing = {
         "run": block.rows[0]["run"],
         "explainer": cell.explainer,
         "block": cell.block,
         "images": len(block.batch),
         "explain_seconds": explanation.seconds,
+        "explain_peak_bytes": explaining.bytes,
+        "explain_forward": explanation.passes.forward,
+        "explain_backward": explanation.passes.backward,
         "score_seconds": time.perf_counter() - begun,
+        "score_peak_bytes": scoring.bytes,
+        "score_forward": passes.forward,
+        "score_backward": passes.backward,
     }
     return CellResult(scores, curves, timing, explanation.maps.cpu().numpy())
 
@@ -119,22 +129,33 @@ def score_images(
     segments: str,
 ) -> CellResult:
     """Score a block's images by every metric that needs no map; keep their superpixels."""
-    begun = time.perf_counter()
+    before, begun = _passes(model), time.perf_counter()
     scores = []
-    for label, metric in metrics.items():
-        with model.as_found():
-            result = metric.score_images(model, block.batch)
-        about = {"params": json.dumps(plugin_parameters(metric), sort_keys=True)}
-        outcomes = [_OUTCOMES["ok"]] * len(block.batch)
-        scores += _score_rows(metric, label, result, block, outcomes, about, segments)
+    with peak_memory(model.device) as scoring:
+        for label, metric in metrics.items():
+            with model.as_found():
+                result = metric.score_images(model, block.batch)
+            about = {"params": json.dumps(plugin_parameters(metric), sort_keys=True)}
+            outcomes = [_OUTCOMES["ok"]] * len(block.batch)
+            scores += _score_rows(metric, label, result, block, outcomes, about, segments)
+    passes = _passes(model).since(before)
     timing = {
         "run": block.rows[0]["run"],
         "block": cell.block,
         "images": len(block.batch),
         "score_seconds": time.perf_counter() - begun,
+        "score_peak_bytes": scoring.bytes,
+        "score_forward": passes.forward,
+        "score_backward": passes.backward,
     }
     superpixels = block.batch.segments.cpu().numpy().astype(np.int32)
     return CellResult(scores, [], timing, maps=None, segments=superpixels)
+
+
+def _passes(*models: Classifier | None) -> PassCount:
+    """Return the passes of a model and of its twin, where there is one."""
+    counts = [m.passes for m in models if m is not None]
+    return PassCount(sum(c.forward for c in counts), sum(c.backward for c in counts))
 
 
 def _score_rows(
