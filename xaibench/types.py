@@ -14,6 +14,7 @@ from torch import Tensor
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 Head = Literal["softmax", "single_logit", "multilabel", "regression"]
 Space = Literal["prob", "logit"]
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)

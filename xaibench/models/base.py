@@ -14,10 +14,10 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from xaibench.errors import UserError
-from xaibench.types import Head, Space, Task
+from xaibench.types import Head, Precision, Space, Task
 
 # What a hook registration is kept in, on every module; taken from torch.nn.Module.
-_HOOK_TABLES = (
+HOOK_TABLES = (
     "_forward_hooks",
     "_forward_pre_hooks",
     "_backward_hooks",
@@ -61,6 +61,7 @@ class Classifier(nn.Module):
             ``linear_head`` where that is the whole head.
         weights: where the weights came from, for the manifest.
         batch_size: images in one pass of the masking engine.
+        precision: of the masking engine's passes; gradients are always taken in fp32.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Classifier(nn.Module):
         head_module: str | None = None,
         weights: str = "none",
         batch_size: int = 64,
+        precision: Precision = "fp32",
     ) -> None:
         super().__init__()
         self.net = net
@@ -92,6 +94,7 @@ class Classifier(nn.Module):
         self.head_module = head_module or linear_head
         self.weights = weights
         self.batch_size = batch_size
+        self.precision: Precision = precision
         self.passes = PassCount()
         # Not persistent: they belong to the architecture, and a checkpoint holds only weights.
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
@@ -179,7 +182,7 @@ class Classifier(nn.Module):
         """Give the model back as it was: modes, ``requires_grad``, hooks; even on an exception."""
         modules = list(self.modules())
         modes = [m.training for m in modules]
-        hooks = [{t: dict(getattr(m, t)) for t in _HOOK_TABLES} for m in modules]
+        hooks = [{t: dict(getattr(m, t)) for t in HOOK_TABLES} for m in modules]
         wanted = [(p.requires_grad, p.grad) for p in self.parameters()]
         try:
             yield self

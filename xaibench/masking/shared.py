@@ -1,0 +1,54 @@
+"""Scores that every explainer and metric of a block shares: of the image and of the fill alone."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xaibench.masking.fills import Fill, fill_images
+from xaibench.masking.masks import RankMasks
+from xaibench.masking.scores import masked_scores
+from xaibench.models.base import Classifier
+from xaibench.types import Batch, Space
+
+
+def unmasked_score(model: Classifier, batch: Batch, space: Space) -> Float[Tensor, " batch"]:
+    """Return the score of the images as they are; computed once a block, counted for nobody."""
+    return _shared(model, batch, batch.images, "unmasked", space)
+
+
+def filled_score(
+    model: Classifier, batch: Batch, fill: Fill, space: Space
+) -> Float[Tensor, " batch"]:
+    """Return the score of the fill alone; computed once a block, counted for nobody."""
+    return _shared(model, batch, fill_images(batch, fill), f"fill={fill}", space)
+
+
+def _shared(
+    model: Classifier, batch: Batch, images: Tensor, what: str, space: Space
+) -> Float[Tensor, " batch"]:
+    key = f"{what},space={space}"
+    known = batch.shared.setdefault(model, {})
+    if key not in known:
+        nothing = RankMasks(
+            torch.zeros_like(batch.segments),
+            torch.zeros_like(batch.targets)[:, None],
+            torch.ones_like(batch.targets),
+        )
+        with _uncounted(model):
+            scores = masked_scores(model, images, images, batch.targets, nothing, space)
+        known[key] = scores[:, 0]
+    return known[key]
+
+
+@contextmanager
+def _uncounted(model: Classifier):
+    # Whoever asks first would otherwise pay for all: costs must not depend on the order of cells.
+    before = model.passes.copy()
+    try:
+        yield
+    finally:
+        model.passes.forward, model.passes.backward = before.forward, before.backward
