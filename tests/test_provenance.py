@@ -70,3 +70,10 @@ def test_outside_a_checkout_there_is_no_commit(monkeypatch, told):
 
     monkeypatch.setattr(subprocess, "run", no_git)
     assert provenance._git_commit() is None
+
+
+def test_hardware_is_told_in_a_few_words():
+    threads = torch.get_num_threads()
+    told = provenance.hardware(torch.device("cpu"))
+    assert told == f"{environment(torch.device('cpu'))['processor']}, {threads} threads"
+    assert provenance.hardware(torch.device("mps")).startswith("mps on ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import inspect
@@ -12,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+
+from xaibench.cost import hardware_of
 
 _PACKAGE = Path(__file__).parent
 _PACKAGES = (
@@ -48,6 +51,13 @@ def environment(device: torch.device) -> dict[str, object]:
     }
 
 
+def hardware(device: torch.device) -> str:
+    """Return in a few words what a time was taken on: the GPU, or the processor and its threads."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return hardware_of(name, _processor(), torch.get_num_threads())
+
+
+@functools.cache
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -19,6 +19,9 @@ import pyarrow.parquet as pq
 from xaibench.atomic import replacing
 from xaibench.errors import UserError
 
+KEYS = ["dataset", "split", "model"]
+"""What one leaderboard is about; several runs, or one run's rows, are told apart by them."""
+
 _TEXT = pa.string()
 SCORES = pa.schema(
     [
@@ -58,6 +61,7 @@ TIMINGS = pa.schema(
         ("explainer", _TEXT),
         ("block", pa.int64()),
         ("images", pa.int64()),
+        ("device", _TEXT),
         ("explain_seconds", pa.float64()),
         ("explain_peak_bytes", pa.int64()),
         ("explain_forward", pa.int64()),
@@ -68,9 +72,10 @@ TIMINGS = pa.schema(
         ("score_backward", pa.int64()),
     ]
 )
-"""One row for each cell: what making a block's maps cost, and what scoring them cost. Passes are
-images passed through the model (and the twin, in scoring), over the whole block; ``peak_bytes`` is
-what ``memory.peak_memory`` found, null where it cannot be told."""
+"""One row for each cell: what making a block's maps cost, and what scoring them cost, and on which
+hardware (``provenance.hardware``), since the cells of one run may be done on several machines.
+Passes are images passed through the model (and the twin, in scoring), over the whole block;
+``…_peak_bytes`` is what ``memory.peak_memory`` found, null where it cannot be told."""
 
 
 @dataclass(frozen=True)
