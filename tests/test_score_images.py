@@ -15,7 +15,8 @@ from xaibench.errors import PluginError
 from xaibench.metrics.base import ImageMetric, Scores
 from xaibench.metrics.occlusion_probe import OcclusionProbe
 from xaibench.results import SCORES, Cell, CellResult, RunFolder
-from xaibench.scoring import Block, score_images
+from xaibench.rows import Block
+from xaibench.scoring import score_images
 
 ABOUT = {"run": "r", "dataset": "toy", "split": "test", "model": "toy", "label": "a"}
 PROBE = OcclusionProbe(quadrants=False, fractions=(0.5,), rings=())
@@ -34,7 +35,7 @@ class Odd(ImageMetric):
     def value_names(self, masks):
         return ["odd"]
 
-    def protocol(self, value_name, segments):
+    def protocol(self, value_name, segments, precision):
         return value_name
 
     def score_images(self, model, batch):

@@ -19,7 +19,8 @@ from xaibench.metrics.base import Curve, MapMetric, Scores
 from xaibench.metrics.deletion import Deletion
 from xaibench.metrics.pointing_game import PointingGame
 from xaibench.results import SCORES, Cell
-from xaibench.scoring import Block, score_cell
+from xaibench.rows import Block
+from xaibench.scoring import score_cells, scored_together
 
 ABOUT = {"run": "r", "dataset": "toy", "split": "test", "model": "toy", "label": "a"}
 IMAGES = 5
@@ -81,7 +82,7 @@ def block():
 
 def score(explainer, model, block, **metrics):
     metrics = metrics or {"deletion": Deletion(steps=4), "pointing_game": PointingGame()}
-    return score_cell(Cell("mine", 3), explainer, metrics, model, block, "slic")
+    return score_cells({Cell("mine", 3): explainer}, metrics, model, block, "slic")[0]
 
 
 def rows_of(result, image=None, metric="deletion"):
@@ -246,3 +247,47 @@ def test_where_every_image_fails_every_row_is_kept(model, block):
     assert {row["status"] for row in result.scores} == {"failed"}
     assert result.curves == []
     assert np.isnan(result.maps).all()
+
+
+def test_explainers_scored_together_score_as_alone(model, block):
+    """One fails on an image, one is not finite there, one is whole: their batches differ."""
+    metrics = {"deletion": Deletion(steps=4), "pointing_game": PointingGame()}
+    explainers = [Brightness(), Brightness(broken="image_1"), Brightness(nan="image_3")]
+    cells = {Cell(f"mine_{k}", 3): explainer for k, explainer in enumerate(explainers)}
+    together = score_cells(cells, metrics, model, block, "slic")
+    for result, (cell, explainer) in zip(together, cells.items(), strict=True):
+        (alone,) = score_cells({cell: explainer}, metrics, toy_model(), block, "slic")
+        assert {r["explainer"] for r in result.scores} == {cell.explainer}
+        for row, twin in zip(result.scores, alone.scores, strict=True):
+            assert row["value"] == pytest.approx(twin["value"], abs=1e-6, nan_ok=True)
+            assert row | {"value": 0} == twin | {"value": 0}
+        for row, twin in zip(result.curves, alone.curves, strict=True):
+            assert row["y"] == pytest.approx(twin["y"], abs=1e-6)
+            assert row | {"y": 0} == twin | {"y": 0}
+        assert np.array_equal(result.maps, alone.maps, equal_nan=True)
+        assert result.timing["score_forward"] == alone.timing["score_forward"]
+
+
+def test_their_passes_fill_batches_across_explainers(model, block):
+    sizes = []
+    model.batch_size = 64
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    cells = {Cell(f"mine_{k}", 3): Brightness() for k in range(4)}
+    score_cells(cells, {"deletion": Deletion(steps=8)}, model, block, "slic")
+    own = [IMAGES] * 6  # each explainer's own pass, and the two ends of the curve, once a block
+    assert sorted(sizes) == sorted([*own, 64, 64, 12])  # 4 explainers x 5 images x 7 steps
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "groups"),
+    [(16, 64, [1, 1, 1]), (16, 1024, [3]), (2, 32, [2, 1]), (1, 1, [1, 1, 1])],
+)
+def test_a_group_is_no_larger_than_full_batches_need(images, batch_size, groups):
+    explaining = [Cell(name, 0) for name in ("a", "b", "c")]
+    found = list(
+        scored_together([explaining[0], Cell(None, 0), *explaining[1:]], images, batch_size)
+    )
+    assert found[0] == [Cell(None, 0)]
+    assert [len(group) for group in found[1:]] == groups
+    assert [cell for group in found[1:] for cell in group] == explaining
+    assert list(scored_together([], images, batch_size)) == []

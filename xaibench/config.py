@@ -30,6 +30,7 @@ from pydantic import (
 
 from xaibench.document import Document
 from xaibench.errors import UserError, did_you_mean
+from xaibench.precision import Acceleration, Precision
 from xaibench.registry import Registry
 from xaibench.training.options import TrainingOptions
 
@@ -122,7 +123,9 @@ class _Plain(BaseModel):
     seed: NonNegativeInt = 42
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     target: str = "predicted"
-    batch_size: PositiveInt = 64
+    batch_size: PositiveInt | Literal["auto"] = "auto"
+    precision: Precision = "fp32"
+    acceleration: Acceleration = "none"
     images_per_block: PositiveInt = 16
     plugins: tuple[str, ...] = ()
     dataset: dict[str, Any]
@@ -142,7 +145,11 @@ class RunConfig:
 
     Attributes:
         target: ``predicted``, ``label``, or the name of a class, label or output.
-        batch_size: images in one pass of the masking engine.
+        batch_size: images in one pass of the masking engine; ``auto``: 64 on a CPU, on a GPU the
+            power of two that fills it.
+        precision: of the masking engine's passes: ``fp32``, or ``bf16``, which protocol ids say.
+            Predictions and gradients are always taken in fp32.
+        acceleration: how the engine's full batches run; see ``precision.Acceleration``.
         images_per_block: images in one cell of work, which is written whole or not at all.
         model_per_label: train one model for each label or output, instead of one for all.
         submission: write a challenge's CSV of all outputs; None for none.
@@ -155,7 +162,9 @@ class RunConfig:
     seed: int
     device: str
     target: str
-    batch_size: int
+    batch_size: int | Literal["auto"]
+    precision: Precision
+    acceleration: Acceleration
     images_per_block: int
     plugins: tuple[str, ...]
     dataset: Dataset

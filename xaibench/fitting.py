@@ -13,6 +13,7 @@ from xaibench.config import RunConfig, plugin_parameters
 from xaibench.datasets.base import Data
 from xaibench.datasets.one_label import one_label
 from xaibench.errors import UserError
+from xaibench.masking import automatic_batch_size
 from xaibench.metrics.base import TwinMetric
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress
@@ -95,7 +96,9 @@ def trained_model(
         task=data.task, classes=data.classes, channels=data.channels, size=data.size
     )
     model = model.to(device=device, memory_format=torch.channels_last).eval()
-    model.batch_size = config.batch_size
+    automatic = config.batch_size == "auto"
+    model.batch_size = automatic_batch_size(model) if automatic else config.batch_size
+    model.precision, model.acceleration = config.precision, config.acceleration
     for name, explainer in config.explainers.items():
         try:
             explainer.check(model)

@@ -29,7 +29,8 @@ def describe(
     for metric in config.metrics.values():
         alone = isinstance(metric, PredictionMetric)
         names = [metric.name] if alone else metric.value_names(tuple(masks))
-        protocols |= {n: metric.protocol(n, config.segments.id) for n in names}
+        precision = "fp32" if alone else config.precision
+        protocols |= {n: metric.protocol(n, config.segments.id, precision) for n in names}
     model = fitted[0].model
     trained = {each.label: _trained(each, config.training.monitor) for each in fitted}
     trained = trained.get(None, {"labels": trained})

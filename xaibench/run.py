@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from xaibench.atomic import replacing
-from xaibench.blocks import make_block
+from xaibench.blocks import blocks_of, made_ahead, make_block
 from xaibench.config import RunConfig, dump
 from xaibench.datasets.base import Data, channel_mean
 from xaibench.device import choose_device, reproducible
@@ -22,7 +24,9 @@ from xaibench.present import present
 from xaibench.progress import Progress
 from xaibench.provenance import code_version, plugin_version
 from xaibench.results import Cell, RunFolder
-from xaibench.scoring import score_cell, score_images, score_predictions
+from xaibench.rows import prediction_rows
+from xaibench.scoring import score_cells, score_images, scored_together
+from xaibench.segments import Segmenter, workers_beside
 from xaibench.selection import check_images, select, with_targets
 from xaibench.submission import check_submission, submission_table
 from xaibench.training.evaluate import predict_logits
@@ -69,7 +73,8 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
             "model": getattr(config.model, "architecture", config.model.name),
         }
         mean = channel_mean(data.splits["train"], config.seed)
-        explain_and_score(config, data, fitted, items, mean, folder, about, progress)
+        with Segmenter(cache / "segments", workers_beside(device)) as segmenter:
+            explain_and_score(config, data, fitted, items, mean, folder, about, segmenter, progress)
         record(config, data, predictions, items, mean, folder, about)
     present(folder.path, progress)
     folder.write_manifest(manifest | {"status": "finished"})
@@ -108,14 +113,6 @@ def predict_and_select(
     return predictions, chosen
 
 
-def blocks_of(config: RunConfig, items: pd.DataFrame) -> list[pd.DataFrame]:
-    """Return the items in blocks of at most ``images_per_block``, each for one model."""
-    size = config.images_per_block
-    parts = [part for _, part in items.groupby("target", sort=False)]
-    parts = parts if config.model_per_label else [items]
-    return [part.iloc[at : at + size] for part in parts for at in range(0, len(part), size)]
-
-
 def explain_and_score(
     config: RunConfig,
     data: Data,
@@ -124,6 +121,7 @@ def explain_and_score(
     mean: np.ndarray,
     folder: RunFolder,
     about: dict[str, object],
+    segmenter: Segmenter,
     progress: Progress,
 ) -> None:
     """Do every cell (explainer, or none, x block of images) that is not done yet."""
@@ -137,30 +135,36 @@ def explain_and_score(
     for number, rows in enumerate(blocks_of(config, items)):
         cells = [Cell(e, number) for e in whose]
         left = [cell for cell in cells if not folder.has(cell)]
-        pending += [(rows, left)] if left else []
+        its = models[rows["target"].iloc[0]]
+        make = partial(
+            make_block,
+            rows,
+            its.data,
+            config.images.split,
+            about=about,
+            dataset_mean=mean,
+            segments=config.segments,
+            seed=config.seed,
+            device=its.model.device,
+            segmenter=segmenter,
+            explainers=[config.explainers[c.explainer] for c in left if c.explainer],
+        )
+        pending += [(rows, its, left, make)] if left else []
         done += len(rows) * (len(cells) - len(left))
-    with progress.stage("Explaining and scoring", total, done) as advance:
-        for rows, left in pending:
-            its = models[rows["target"].iloc[0]]
-            block = make_block(
-                rows,
-                its.data,
-                config.images.split,
-                about=about,
-                dataset_mean=mean,
-                segments=config.segments,
-                seed=config.seed,
-                device=its.model.device,
-            )
-            for cell in left:
-                about_block = (its.model, block, config.segments.id)
-                if cell.explainer is None:
-                    result = score_images(cell, of_images, *about_block)
+    making = made_ahead([make for *_, make in pending], fitted[0].model.device)
+    stage = progress.stage("Explaining and scoring", total, done)
+    with closing(making) as blocks, stage as advance:
+        for (rows, its, left, _), block in zip(pending, blocks, strict=True):
+            about_block = (its.model, block, config.segments.id)
+            for cells in scored_together(left, len(rows), its.model.batch_size):
+                if cells[0].explainer is None:
+                    results = [score_images(cells[0], of_images, *about_block)]
                 else:
-                    explainer = config.explainers[cell.explainer]
-                    result = score_cell(cell, explainer, metrics, *about_block, its.twin)
-                folder.write(cell, result)
-                advance(len(rows))
+                    explainers = {c: config.explainers[c.explainer] for c in cells}
+                    results = score_cells(explainers, metrics, *about_block, its.twin)
+                for cell, result in zip(cells, results, strict=True):
+                    folder.write(cell, result)
+                    advance(len(rows))
 
 
 def record(
@@ -178,7 +182,7 @@ def record(
     records = data.splits[config.images.split]
     alone = {k: m for k, m in config.metrics.items() if isinstance(m, PredictionMetric)}
     probabilities = predictions[[f"p_{c}" for c in data.classes]].to_numpy()
-    rows = score_predictions(
+    rows = prediction_rows(
         alone, records.labels, probabilities, task=data.task, seed=config.seed, about=about
     )
     at = items.index.to_numpy()

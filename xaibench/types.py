@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from xaibench.segments import Segmenter
+
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 Head = Literal["softmax", "single_logit", "multilabel", "regression"]
 Space = Literal["prob", "logit"]
-Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,11 @@ class Batch:
         seeds: one an image, from the run's seed and the image's id, so that nothing random
             depends on batching or order.
         dataset_mean: mean of the training images, one a channel, in [0, 1].
+        segmenter: gives label maps of other kinds than ``segments``, computed once an image.
         shared: model -> scores that are equal for every explainer of the block (the unmasked
             image, the fill image), computed by the engine when first asked for.
+        origin: the batch that this one was taken from, and its indices there: whose shared scores
+            are its own.
     """
 
     images: Float[Tensor, "batch channel height width"]
@@ -45,9 +49,13 @@ class Batch:
     segments: Int[Tensor, "batch height width"]
     seeds: Int[Tensor, " batch"]
     dataset_mean: Float[Tensor, " channel"]
-    # Not an argument: a batch that is made of another, with other targets, starts empty.
+    segmenter: Segmenter = field(default_factory=Segmenter, repr=False, compare=False)
+    # Not arguments: a batch that is made of another, with other targets, starts without them.
     shared: WeakKeyDictionary = field(
         default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
+    )
+    origin: tuple[Batch, Int[Tensor, " batch"]] | None = field(
+        default=None, init=False, repr=False, compare=False
     )
 
     def __len__(self) -> int:
@@ -56,7 +64,7 @@ class Batch:
     def take(self, indices: Sequence[int]) -> Batch:
         """Return the images at ``indices``, in that order, as a batch of their own."""
         at = torch.as_tensor(list(indices), dtype=torch.int64, device=self.images.device)
-        return replace(
+        part = replace(
             self,
             images=self.images[at],
             labels=self.labels[at],
@@ -67,6 +75,8 @@ class Batch:
             segments=self.segments[at],
             seeds=self.seeds[at],
         )
+        object.__setattr__(part, "origin", (self, at))
+        return part
 
     def split(self, size: int) -> list[Batch]:
         """Return the batch in parts of at most ``size`` images."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
+from xaibench.masking import maps_in_batches
 from xaibench.models.base import Classifier
 from xaibench.registry import register
 from xaibench.types import Batch
@@ -47,8 +48,7 @@ class Cam(Explainer):
             raise UserError(_NEEDS.format("changes the pooled features before its linear layer"))
 
     def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
-        parts = [self._maps(model, part) for part in batch.split(model.batch_size)]
-        maps = torch.cat(parts)[:, None]
+        maps = maps_in_batches(model, batch, lambda part: self._maps(model, part))[:, None]
         return F.interpolate(maps, batch.images.shape[2:], mode="bilinear")[:, 0]
 
     def _maps(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch h w"]:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
+from xaibench.masking import maps_in_batches
 from xaibench.models.base import Classifier
 from xaibench.registry import register
 from xaibench.types import Batch
@@ -78,8 +79,8 @@ class GradCam(Explainer):
 
     def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
         model.requires_grad_(False)  # the gradient is wanted at the layer, not at the weights
-        parts = [self._maps(model, part) for part in batch.split(model.batch_size)]
-        maps = torch.cat(parts).to(model.device)[:, None]
+        maps = maps_in_batches(model, batch, lambda part: self._maps(model, part))
+        maps = maps.to(model.device)[:, None]
         return F.interpolate(maps, batch.images.shape[2:], mode="bilinear")[:, 0]
 
     def _layer(self, model: Classifier) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from jaxtyping import Float
 from pydantic import PositiveInt
 from torch import Tensor
 
 from xaibench.explainers.base import Explainer
-from xaibench.masking import Fill, fill_images
+from xaibench.masking import Fill, fill_images, maps_in_batches
 from xaibench.models.base import Classifier
 from xaibench.registry import register
 from xaibench.types import Batch, Space
@@ -39,15 +38,12 @@ class IntegratedGradients(Explainer):
         captum = CaptumIntegratedGradients(
             lambda images, targets: model.score(images, targets, self.space)
         )
-        parts = [
-            captum.attribute(
-                part.images,
-                baselines=fill_images(part, self.baseline),
-                additional_forward_args=(part.targets,),
-                n_steps=self.steps,
-                internal_batch_size=model.batch_size,
-            )
-            for part in batch.split(model.batch_size)
-        ]
-        relevance = torch.cat(parts)
+        path = lambda part: captum.attribute(
+            part.images,
+            baselines=fill_images(part, self.baseline),
+            additional_forward_args=(part.targets,),
+            n_steps=self.steps,
+            internal_batch_size=model.batch_size,
+        )
+        relevance = maps_in_batches(model, batch, path)
         return relevance.abs().mean(1) if self.channels == "mean_abs" else relevance.sum(1)

@@ -7,7 +7,7 @@ images and masks into full batches, and go through a copy of the network that is
 passes alone.
 """
 
-from xaibench.masking.batches import in_batches
+from xaibench.masking.batches import automatic_batch_size, in_batches, maps_in_batches
 from xaibench.masking.by_segment import segment_areas, segment_means
 from xaibench.masking.curves import removal_curve, step_counts, trapezoid
 from xaibench.masking.fills import Fill, fill_images
@@ -22,9 +22,11 @@ __all__ = [
     "RankMasks",
     "SegmentMasks",
     "SharedMasks",
+    "automatic_batch_size",
     "fill_images",
     "filled_score",
     "in_batches",
+    "maps_in_batches",
     "masked_scores",
     "removal_curve",
     "segment_areas",

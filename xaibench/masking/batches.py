@@ -1,12 +1,16 @@
-"""Batches of at most the model's size, halved when memory runs out, the work going on."""
+"""Batches of the model's size: how large it may be, and halved when memory runs out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 
 from xaibench.models.base import Classifier
+from xaibench.types import Batch
 
 
 def in_batches(model: Classifier, count: int, work: Callable[[slice], None]) -> None:
@@ -27,3 +31,46 @@ def in_batches(model: Classifier, count: int, work: Callable[[slice], None]) -> 
             torch.cuda.empty_cache()
             continue
         done = part.stop
+
+
+def maps_in_batches(
+    model: Classifier, batch: Batch, maps_of: Callable[[Batch], Tensor]
+) -> Shaped[Tensor, "batch *map"]:
+    """Return ``maps_of`` each part of a batch, joined; parts as in ``in_batches``."""
+    parts: list[Tensor] = []
+    in_batches(
+        model,
+        len(batch),
+        lambda part: parts.append(maps_of(batch.take(range(part.start, part.stop)))),
+    )
+    return torch.cat(parts)
+
+
+def automatic_batch_size(model: Classifier) -> int:
+    """Return a batch size that keeps the model's device busy and fits its memory.
+
+    On a CPU 64. On a CUDA device the largest power of two whose images are at most 2^24 pixels
+    (1,024 of 96 x 96, 256 of 224 x 224; larger batches are no faster) and that takes at most 60 %
+    of the memory in a forward and a backward pass, as two small ones measure it. It depends on
+    the model and the device alone, so that a run gives the same numbers again.
+    """
+    if model.device.type != "cuda":
+        return 64
+    _, height, width = model.input_shape
+    total = torch.cuda.get_device_properties(model.device).total_memory
+    with model.as_found():
+        model.eval()
+        _peak(model, 1)  # workspaces that stay are not an image's
+        image = max((_peak(model, 16) - _peak(model, 8)) / 8, 1.0)
+    most = min(2**24 / (height * width), 0.6 * total / image)
+    return 2 ** max(0, math.floor(math.log2(max(most, 1.0))))
+
+
+def _peak(model: Classifier, images: int) -> int:
+    """Return the most bytes in use in a forward and a backward pass of so many images."""
+    before = model.passes.copy()
+    torch.cuda.reset_peak_memory_stats(model.device)
+    batch = model.example().repeat(images, 1, 1, 1).requires_grad_()
+    model(batch).sum().backward()
+    model.passes = before  # what the harness needs to know costs the run nothing
+    return torch.cuda.max_memory_allocated(model.device)

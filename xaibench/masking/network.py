@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from xaibench.masking.acceleration import accelerated
 from xaibench.masking.folding import folded
 from xaibench.models.base import HOOK_TABLES, Classifier
 from xaibench.types import Space
@@ -27,6 +28,7 @@ class ForwardNetwork:
     def __init__(self, model: Classifier) -> None:
         self._model = weakref.proxy(model)  # which it lives as long as; see _NETWORKS
         self._net = self._copy() if _plain(model) else None
+        self._full = accelerated(self._net, model.acceleration) if self._net else None
 
     def normalised(
         self, images: Float[Tensor, "batch channel height width"]
@@ -48,7 +50,10 @@ class ForwardNetwork:
         if self._net is None:
             with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
                 return model.score(inputs, targets, space).float()
-        logits = self._net(inputs.bfloat16() if bf16 else inputs)
+        inputs = inputs.bfloat16() if bf16 else inputs
+        # Of one shape, since what accelerates is made for a shape: the last batch may be smaller.
+        net = self._full if len(inputs) == model.batch_size else self._net
+        logits = net(inputs)
         model.passes.forward += len(inputs)
         return model.read(logits.float(), targets, space)
 
@@ -80,7 +85,7 @@ def _state(model: Classifier) -> tuple:
     """Return what tells that weights, modes or hooks are no longer those that were copied."""
     tensors = tuple((id(t), t._version) for t in chain(model.parameters(), model.buffers()))
     modes = tuple(module.training for module in model.modules())
-    return model.precision, _plain(model), modes, tensors
+    return model.precision, model.acceleration, _plain(model), modes, tensors
 
 
 def _plain(model: Classifier) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -17,22 +18,26 @@ from xaibench.types import Batch, Space
 
 def unmasked_score(model: Classifier, batch: Batch, space: Space) -> Float[Tensor, " batch"]:
     """Return the score of the images as they are; computed once a block, counted for nobody."""
-    return _shared(model, batch, batch.images, "unmasked", space)
+    return _shared(model, batch, None, space)
 
 
 def filled_score(
     model: Classifier, batch: Batch, fill: Fill, space: Space
 ) -> Float[Tensor, " batch"]:
     """Return the score of the fill alone; computed once a block, counted for nobody."""
-    return _shared(model, batch, fill_images(batch, fill), f"fill={fill}", space)
+    return _shared(model, batch, fill, space)
 
 
 def _shared(
-    model: Classifier, batch: Batch, images: Tensor, what: str, space: Space
+    model: Classifier, batch: Batch, fill: Fill | None, space: Space
 ) -> Float[Tensor, " batch"]:
-    key = f"{what},space={space}"
+    if batch.origin is not None:
+        whole, at = batch.origin
+        return _shared(model, whole, fill, space)[at]
+    key = f"fill={fill},space={space},precision={model.precision}"
     known = batch.shared.setdefault(model, {})
     if key not in known:
+        images = batch.images if fill is None else fill_images(batch, fill)
         nothing = RankMasks(
             torch.zeros_like(batch.segments),
             torch.zeros_like(batch.targets)[:, None],
@@ -45,7 +50,7 @@ def _shared(
 
 
 @contextmanager
-def _uncounted(model: Classifier):
+def _uncounted(model: Classifier) -> Iterator[None]:
     # Whoever asks first would otherwise pay for all: costs must not depend on the order of cells.
     before = model.passes.copy()
     try:

@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 from torch import Tensor
 
 from xaibench.models.base import Classifier
+from xaibench.precision import Precision
 from xaibench.types import Batch, Task
 
 
@@ -68,17 +69,19 @@ class Metric(ABC):
         unbounded = getattr(self, "space", "prob") == "logit"
         return (-math.inf, math.inf) if unbounded else self.range
 
-    def protocol(self, value_name: str, segments: str) -> str:
+    def protocol(self, value_name: str, segments: str, precision: Precision = "fp32") -> str:
         """Return the id of the exact definition, such as ``deletion[fill=black,steps=100]``.
 
         Args:
             value_name: the metric's name, or ``metric@variant``.
             segments: id of the run's superpixels, part of the protocol of a metric that uses them.
+            precision: of the engine's passes, for maps and scores alike; said where it is not fp32.
         """
         said = {f.name: getattr(self, f.name) for f in fields(self)} | dict(self.conventions)
         if self.uses_segments:
             said["segments"] = segments
         said["score"] = said.pop("space", None)
+        said["precision"] = None if precision == "fp32" else precision
         shown = ",".join(f"{k}={v}" for k, v in sorted(said.items()) if v is not None)
         return f"{value_name}[{shown}]"
 

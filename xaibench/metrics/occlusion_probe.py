@@ -13,6 +13,7 @@ from xaibench.errors import UserError
 from xaibench.masking import Fill, SharedMasks, fill_images, masked_scores, unmasked_score
 from xaibench.metrics.base import ImageMetric, Scores
 from xaibench.models.base import Classifier
+from xaibench.precision import Precision
 from xaibench.probes import probe_mask, probe_names
 from xaibench.registry import register
 from xaibench.types import Batch, Space
@@ -67,9 +68,10 @@ class OcclusionProbe(ImageMetric):
     def value_names(self, masks: tuple[str, ...]) -> list[str]:
         return [f"{self.name}@{probe}" for probe in self._probes()]
 
-    def protocol(self, value_name: str, segments: str) -> str:
+    def protocol(self, value_name: str, segments: str, precision: Precision = "fp32") -> str:
         # Without the list of probes: none of them depends on which others there are.
-        return f"{value_name}[fill={self.fill},score={self.space}]"
+        passes = "" if precision == "fp32" else f",precision={precision}"
+        return f"{value_name}[fill={self.fill}{passes},score={self.space}]"
 
     def score_images(self, model: Classifier, batch: Batch) -> Scores:
         size = batch.images.shape[2:]

@@ -14,7 +14,8 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from xaibench.errors import UserError
-from xaibench.types import Head, Precision, Space, Task
+from xaibench.precision import Acceleration, Precision
+from xaibench.types import Head, Space, Task
 
 # What a hook registration is kept in, on every module; taken from torch.nn.Module.
 HOOK_TABLES = (
@@ -62,6 +63,7 @@ class Classifier(nn.Module):
         weights: where the weights came from, for the manifest.
         batch_size: images in one pass of the masking engine.
         precision: of the masking engine's passes; gradients are always taken in fp32.
+        acceleration: what the masking engine's full batches run through.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Classifier(nn.Module):
         weights: str = "none",
         batch_size: int = 64,
         precision: Precision = "fp32",
+        acceleration: Acceleration = "none",
     ) -> None:
         super().__init__()
         self.net = net
@@ -95,6 +98,7 @@ class Classifier(nn.Module):
         self.weights = weights
         self.batch_size = batch_size
         self.precision: Precision = precision
+        self.acceleration: Acceleration = acceleration
         self.passes = PassCount()
         # Not persistent: they belong to the architecture, and a checkpoint holds only weights.
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
