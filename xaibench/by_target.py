@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from xaibench import cost
 from xaibench.atomic import replacing
 from xaibench.finished import FinishedRun
 from xaibench.leaderboard import of_explainers, summarise
@@ -32,19 +33,28 @@ def make(
     summary = pd.concat([part.assign(target=target) for target, part in parts.items()])
     summary = summary[["target", *summary.columns.drop("target")]]
     with replacing(run.folder / "leaderboard_by_target.csv") as file:
-        summary.to_csv(file, index=False, lineterminator="\n")
+        cost.beside(summary, run.costs).to_csv(file, index=False, lineterminator="\n")
     with replacing(run.folder / "leaderboard_by_target.md") as file:
         file.write_text(
-            "\n\n".join(table.markdown() for table in tables(summary, auroc)) + "\n",
+            "\n\n".join(table.markdown() for table in tables(summary, auroc, run.costs)) + "\n",
             encoding="utf-8",
         )
     return summary
 
 
-def tables(summary: pd.DataFrame, auroc: pd.DataFrame | None = None) -> list[Table]:
-    """Return a leaderboard for each target of what ``make`` returned or wrote."""
-    blocks = summary.groupby("target", sort=False)
-    return [Table(part, of_label(auroc, target), f"Target {target}") for target, part in blocks]
+def tables(
+    summary: pd.DataFrame, auroc: pd.DataFrame | None = None, costs: pd.DataFrame | None = None
+) -> list[Table]:
+    """Return a leaderboard for each target of what ``make`` returned or wrote.
+
+    Args:
+        costs: what ``cost.of_runs`` returns: what a map cost, whatever its target.
+    """
+    of_maps = None if costs is None else costs.drop(columns=cost.SCORING)
+    return [
+        Table(part, of_label(auroc, target), f"Target {target}", of_maps)
+        for target, part in summary.groupby("target", sort=False)
+    ]
 
 
 def of_label(auroc: pd.DataFrame | None, label: str) -> pd.DataFrame:

@@ -13,15 +13,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from xaibench.results import KEYS, TIMINGS
+from xaibench.results import ITEM, KEYS, TIMINGS
 
 PASSES = ["forward_passes", "backward_passes"]
 MEASURED = ["seconds", "peak_mib"]
 EXPLAINING = [*PASSES, *MEASURED]
 SCORING = [f"score_{name}" for name in EXPLAINING]
-HEADS = dict(
-    zip(EXPLAINING, ["forward passes", "backward passes", "seconds", "peak MiB"], strict=True)
-)
 _SCORE_PASSES, _SCORE_MEASURED = SCORING[:2], SCORING[2:]
 _SOURCES = {
     "seconds": "explain_seconds",
@@ -62,7 +59,7 @@ def of_runs(folders: Sequence[Path], scores: pd.DataFrame) -> pd.DataFrame:
     """
     of_maps = scores[scores["explainer"].notna()]
     of_maps = of_maps.reindex(columns=list(dict.fromkeys([*scores.columns, *PASSES])))
-    each_map = of_maps.drop_duplicates([*_OF_EACH, "image", "target"])
+    each_map = of_maps.drop_duplicates([*_OF_EACH, *ITEM])
     table = each_map.groupby(_OF_EACH, sort=False, as_index=False)[PASSES].mean()
     timings = pd.concat([_timings(Path(folder)) for folder in folders], ignore_index=True)
     pooled = _grouped(timings, _OF_EACH, _SCORE_PASSES)

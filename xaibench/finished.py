@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import pandas as pd
 
+from xaibench import cost
 from xaibench.errors import UserError
 from xaibench.leaderboard import KEYS, merge
 from xaibench.tables import true_name
@@ -35,6 +36,11 @@ class FinishedRun:
     @cached_property
     def scores(self) -> pd.DataFrame:
         return merge([self.folder])
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """Return what ``cost.of_runs`` tells of the run."""
+        return cost.of_runs([self.folder], self.scores)
 
     @cached_property
     def about(self) -> dict[str, str]:

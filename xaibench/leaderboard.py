@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from xaibench import cost
 from xaibench.atomic import replacing
 from xaibench.errors import UserError
+from xaibench.merging import merge
+from xaibench.results import ITEM, KEYS
 from xaibench.tables import RANDOM, Table
 
-SLACK = 1e-6  # shared rows of two runs may differ by rounding
 BLOCK = 2_000_000  # resamples x groups drawn at once: 16 MB of counts
-KEYS = ["dataset", "split", "model"]
-ITEM = ["image", "target"]  # what a row is about: an image may be explained for several targets
 
 
 # ------------------------------------------------------------------------------- statistics
@@ -225,52 +225,7 @@ def _beats(table: pd.DataFrame, direction: pd.Series, alpha: float) -> pd.Series
     return better.astype("boolean").mask(table["p_holm"].isna() | direction.isna())
 
 
-# ------------------------------------------------------------------------------- merging
-
-
-def merge(folders: Sequence[Path]) -> pd.DataFrame:
-    """Return the scores of several runs as one table; rows that two runs share are kept once.
-
-    Raises:
-        UserError: a folder has no scores; a metric has two protocols; the splits differ; two runs
-            give different values for the same image, explainer and metric.
-    """
-    scores = pd.concat([_read(Path(folder)) for folder in folders], ignore_index=True)
-    for metric, rows in scores.groupby("metric", sort=False):
-        _refuse_two(rows, "protocol", f"metric {metric!r}")
-    _refuse_two(scores, "split", "the table")
-    same = [*KEYS, *ITEM, "explainer", "metric"]
-    values = scores.groupby(same, dropna=False)["value"]
-    known = values.transform("count")
-    spread = values.transform("max") - values.transform("min")
-    differ = (spread > SLACK) | ((known > 0) & (known < values.transform("size")))
-    if differ.any():
-        one = values.ngroup() == values.ngroup()[differ.idxmax()]
-        row = scores.loc[differ.idxmax()]
-        raise UserError(
-            f"{' and '.join(scores.loc[one, 'folder'])} give different values of "
-            f"{row['metric']!r} for explainer {row['explainer']}, model {row['model']!r}, image "
-            f"{row['image']}; merge runs of different models, explainers or images"
-        )
-    return scores.drop_duplicates(same).drop(columns="folder").reset_index(drop=True)
-
-
-def _read(folder: Path) -> pd.DataFrame:
-    path = folder / "scores.parquet"
-    if not path.is_file():
-        raise UserError(f"{folder} holds no scores.parquet; give the folder of a finished run")
-    return pd.read_parquet(path).assign(folder=str(folder))
-
-
-def _refuse_two(rows: pd.DataFrame, column: str, what: str) -> None:
-    found = rows.drop_duplicates(column)
-    if len(found) > 1:
-        pairs = zip(found[column], found["folder"], strict=True)
-        told = " and ".join(f"{name} in {folder}" for name, folder in pairs)
-        raise UserError(
-            f"runs with different {column}s cannot be merged: {what} has {column} {told}; "
-            f"merge only runs with the same {column}, or run one of them again"
-        )
+# ------------------------------------------------------------------------------- writing
 
 
 def write(
@@ -278,6 +233,7 @@ def write(
     model_rows: pd.DataFrame,
     folder: Path | None,
     title: str = "Leaderboard",
+    costs: pd.DataFrame | None = None,
 ) -> str:
     """Write ``leaderboard.csv``, ``.md`` and ``.tex``, each whole or not at all; return the second.
 
@@ -285,12 +241,13 @@ def write(
         summary: what ``summarise`` returns; one table for each data set, split and model.
         model_rows: what ``of_model_alone`` returns, a line underneath.
         folder: made where it is not there; None writes nothing.
+        costs: what ``cost.of_runs`` returns: the last columns; None leaves them out.
     """
-    parts = [part for _, part in summary.groupby(KEYS, sort=False)]
-    models = [model_rows[(model_rows[KEYS] == part[KEYS].iloc[0]).all(axis=1)] for part in parts]
-    tables = [Table(part, rows, title) for part, rows in zip(parts, models, strict=True)]
+    tables = tables_of(summary, model_rows, title, costs)
     texts = {
-        "csv": summary.to_csv(index=False, lineterminator="\n"),
+        "csv": (summary if costs is None else cost.beside(summary, costs)).to_csv(
+            index=False, lineterminator="\n"
+        ),
         "md": "\n\n".join(table.markdown() for table in tables) + "\n",
         "tex": "\n\n".join(table.latex() for table in tables) + "\n",
     }
@@ -300,6 +257,18 @@ def write(
     return texts["md"]
 
 
+def tables_of(
+    summary: pd.DataFrame, model_rows: pd.DataFrame, title: str, costs: pd.DataFrame | None
+) -> list[Table]:
+    """Return one table for each data set, split and model; see ``write``."""
+    found = []
+    for _, part in summary.groupby(KEYS, sort=False):
+        of_part = lambda rows, about=part[KEYS].iloc[0]: rows[(rows[KEYS] == about).all(axis=1)]
+        its = None if costs is None else of_part(costs)
+        found.append(Table(part, of_part(model_rows), title, its))
+    return found
+
+
 def make(*folders: Path, out: Path | None = None, title: str = "Leaderboard") -> str:
     """Merge runs, write their leaderboard into ``out``, and return it as Markdown.
 
@@ -307,7 +276,7 @@ def make(*folders: Path, out: Path | None = None, title: str = "Leaderboard") ->
         out: by default the folder of a single run; several runs without it write nothing.
     """
     scores = merge(folders)
-    tables = summarise(scores), of_model_alone(scores)
     if out is None and len(folders) == 1:
         out = Path(folders[0])
-    return write(*tables, out, title)
+    costs = cost.of_runs(folders, scores)
+    return write(summarise(scores), of_model_alone(scores), out, title, costs)

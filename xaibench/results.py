@@ -21,6 +21,8 @@ from xaibench.errors import UserError
 
 KEYS = ["dataset", "split", "model"]
 """What one leaderboard is about; several runs, or one run's rows, are told apart by them."""
+ITEM = ["image", "target"]
+"""What a row is about: an image may be explained for several targets."""
 
 _TEXT = pa.string()
 SCORES = pa.schema(

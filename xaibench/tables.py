@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pandas as pd
 
+from xaibench.cost_columns import HEADS, SCORING_TITLE, CostColumns
+
 RANDOM = "random"
 TEX_METRICS = 3  # columns side by side that fit a text width of 345 pt in \footnotesize
+TEX_COSTS = 2  # the room that the four columns of costs take, in columns of metrics
 WEAK = "weak mask: a prior about where the evidence tends to lie, not an annotation of it"
 NOT_BETTER = "not better than `random` (paired clustered bootstrap, Holm-corrected)"
 
@@ -36,10 +39,21 @@ def arrow(higher_is_better: bool | None) -> str:
 
 
 class Table:
-    """One data set and model, as Markdown and as LaTeX, from the same cells and notes."""
+    """One data set and model, as Markdown and as LaTeX, from the same cells and notes.
 
-    def __init__(self, summary: pd.DataFrame, model_rows: pd.DataFrame, title: str) -> None:
+    Args:
+        costs: what ``cost.of_runs`` returns, of this data set and model; None leaves costs out.
+    """
+
+    def __init__(
+        self,
+        summary: pd.DataFrame,
+        model_rows: pd.DataFrame,
+        title: str,
+        costs: pd.DataFrame | None = None,
+    ) -> None:
         self.title = title
+        self.costs = CostColumns(costs)
         self.first = summary.iloc[0]
         self.metrics = list(summary["metric"].unique())
         explainers = summary.drop_duplicates("explainer").sort_values("control", kind="stable")
@@ -102,38 +116,61 @@ class Table:
         firsts = self.rows.reset_index().drop_duplicates("metric")
         for protocol, rows in firsts.groupby("protocol", sort=False):
             notes.append(f"{', '.join(f'`{m}`' for m in rows['metric'])}: `{protocol}`")
-        return notes
+        return notes + self.costs.notes()
 
     def markdown(self) -> str:
+        costs = self.costs
+        heads = [*map(self._plain_head, self.metrics), *(HEADS[c] for c in costs.explaining)]
+        cells = lambda explainer: [
+            *(self.cell(explainer, m, "**{}**", "°") for m in self.metrics),
+            *(costs.cell(explainer, c) for c in costs.explaining),
+        ]
+        lines = [f"## {self.title}: {self.heading()}", "", *self._grid(heads, cells)]
+        lines += ["", f"Model alone: {self.alone}.", ""]
+        if costs.scoring:
+            cells = lambda explainer: [costs.cell(explainer, c) for c in costs.scoring]
+            heads = [HEADS[c] for c in costs.scoring]
+            lines += [f"{SCORING_TITLE}:", "", *self._grid(heads, cells), ""]
+        return "\n".join([*lines, *(f"- {n}" for n in self.notes())])
+
+    def _grid(self, heads: Sequence[str], cells: Callable[[str], Sequence[str]]) -> list[str]:
+        """Return the lines of a Markdown table: one row an explainer, ``cells`` behind its name."""
         safe = lambda text: text.replace("|", "\\|").replace("\n", " ")
-        head = ["explainer", *map(self._plain_head, self.metrics)]
-        lines = [f"## {self.title}: {self.heading()}", "", _pipes(map(safe, head))]
-        lines.append(_pipes([":--", *["--:"] * len(self.metrics)]))
+        lines = [_pipes(map(safe, ["explainer", *heads])), _pipes([":--", *["--:"] * len(heads)])]
         for explainer, ruled in self._ordered():
             if ruled:
-                lines.append(_pipes(["—"] * len(head)))
+                lines.append(_pipes(["—"] * (1 + len(heads))))
             name = f"`{explainer}`{' (control)' * self.controls[explainer]}"
-            cells = [self.cell(explainer, m, "**{}**", "°") for m in self.metrics]
-            lines.append(_pipes(map(safe, [name, *cells])))
-        lines += ["", f"Model alone: {self.alone}.", "", *(f"- {n}" for n in self.notes())]
-        return "\n".join(lines)
+            lines.append(_pipes(map(safe, [name, *cells(explainer)])))
+        return lines
 
     def latex(self) -> str:
-        caption = f"{self.title}: {self.heading()}."
-        label = re.sub(r"[^A-Za-z0-9]+", "-", f"{self.first['dataset']}-{self.first['model']}")
+        """Return a float of the scores with the costs of the maps, and one of what scoring cost."""
         blocks = [
-            self._tabular(self.metrics[at : at + TEX_METRICS])
-            for at in range(0, len(self.metrics), TEX_METRICS)
+            self.metrics[at : at + TEX_METRICS] for at in range(0, len(self.metrics), TEX_METRICS)
         ]
+        costs = self.costs.explaining
+        room = costs and not self.costs.several and len(blocks[-1]) <= TEX_METRICS - TEX_COSTS
+        tabulars = [self._tabular(block, []) for block in (blocks[:-1] if room else blocks)]
+        if costs:
+            tabulars.append(self._tabular(blocks[-1] if room else [], costs))
         notes = [f"Model alone: {self.alone}.", *(f"{note}." for note in self.notes())]
+        floats = [self._float(self.title, "tab", tabulars, notes)]
+        if self.costs.scoring:
+            tabulars = [self._tabular([], self.costs.scoring)]
+            notes = [f"{note}." for note in self.costs.notes()]
+            floats.append(self._float(SCORING_TITLE, "tab:scoring", tabulars, notes))
+        return "% needs \\usepackage{booktabs}\n" + "\n\n".join(floats)
+
+    def _float(self, title: str, label: str, tabulars: Sequence[str], notes: Sequence[str]) -> str:
+        about = re.sub(r"[^A-Za-z0-9]+", "-", f"{self.first['dataset']}-{self.first['model']}")
         return "\n".join(
             [
-                "% needs \\usepackage{booktabs}",
                 r"\begin{table}",
                 r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-                rf"\caption{{{tex(caption)}}}",
-                rf"\label{{tab:{label}}}",
-                "\n\n\\medskip\n".join(blocks),
+                rf"\caption{{{tex(f'{title}: {self.heading()}.')}}}",
+                rf"\label{{{label}:{about}}}",
+                "\n\n\\medskip\n".join(tabulars),
                 "",
                 r"\medskip",
                 r"\begin{minipage}{\linewidth}\scriptsize\raggedright",
@@ -143,13 +180,16 @@ class Table:
             ]
         )
 
-    def _tabular(self, metrics: Sequence[str]) -> str:
-        lines = [rf"\begin{{tabular}}{{l{'c' * len(metrics)}}}", r"\toprule"]
-        lines += [" & ".join(["explainer", *map(self._tex_head, metrics)]) + r" \\", r"\midrule"]
+    def _tabular(self, metrics: Sequence[str], costs: Sequence[str]) -> str:
+        """Return a grid of columns of scores and behind them of costs."""
+        heads = [*map(self._tex_head, metrics), *(_stacked(HEADS[c].split()) for c in costs)]
+        lines = [rf"\begin{{tabular}}{{l{'c' * len(metrics)}{'r' * len(costs)}}}", r"\toprule"]
+        lines += [" & ".join(["explainer", *heads]) + r" \\", r"\midrule"]
         for explainer, ruled in self._ordered():
-            name = tex(explainer + " (control)" * self.controls[explainer])
-            cells = [tex(self.cell(explainer, m, "<b>{}</b>", "°")) for m in metrics]
-            lines += [r"\midrule"] * ruled + [" & ".join([name, *cells]) + r" \\"]
+            name = explainer + " (control)" * self.controls[explainer]
+            cells = [self.cell(explainer, m, "<b>{}</b>", "°") for m in metrics]
+            cells += [self.costs.cell(explainer, c) for c in costs]
+            lines += [r"\midrule"] * ruled + [" & ".join(map(tex, [name, *cells])) + r" \\"]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
     def _plain_head(self, metric: str) -> str:
@@ -158,8 +198,7 @@ class Table:
 
     def _tex_head(self, metric: str) -> str:
         names, arrow = self.header(metric)
-        lines = [names[0] + arrow, *names[1:], *["(weak mask)"] * is_weak(metric)]
-        return r"\shortstack{" + r"\\".join(map(tex, lines)) + "}"
+        return _stacked([names[0] + arrow, *names[1:], *["(weak mask)"] * is_weak(metric)])
 
     def _ordered(self) -> Iterator[tuple[str, bool]]:
         """Yield each explainer and whether a rule goes above it: the first control."""
@@ -167,6 +206,10 @@ class Table:
         for place, (explainer, control) in enumerate(self.controls.items()):
             yield explainer, control and not ruled and place > 0
             ruled = ruled or control
+
+
+def _stacked(lines: Iterable[str]) -> str:
+    return r"\shortstack{" + r"\\".join(map(tex, lines)) + "}"
 
 
 def _pipes(cells: Iterable[str]) -> str:

@@ -12,8 +12,9 @@ from markupsafe import Markup, escape
 
 from xaibench import by_target, galleries, thresholds
 from xaibench.atomic import replacing
+from xaibench.cost_columns import HEADS, SCORING_TITLE
 from xaibench.finished import FinishedRun
-from xaibench.leaderboard import KEYS, of_model_alone, summarise
+from xaibench.leaderboard import of_model_alone, summarise, tables_of
 from xaibench.tables import Table
 
 SHEETS = {
@@ -33,8 +34,7 @@ def write_page(folder: Path) -> Path:
     run = FinishedRun(folder)
     manifest = dict(run.manifest)
     manifest.pop("status", None)  # the page is made while the run is still about to finish
-    summary, alone = summarise(run.scores), of_model_alone(run.scores)
-    tables = [Table(part, alone, "Leaderboard") for _, part in summary.groupby(KEYS, sort=False)]
+    tables = tables_of(summarise(run.scores), of_model_alone(run.scores), "Leaderboard", run.costs)
     rows, targets = run.csv("thresholds.csv"), run.csv("leaderboard_by_target.csv")
     figures = {p.stem: _embedded(p) for p in sorted((folder / "figures").glob("*.png"))}
     pages = Environment(
@@ -43,11 +43,13 @@ def write_page(folder: Path) -> Path:
     text = pages.get_template("page.html").render(
         manifest=manifest,
         tables=tables,
-        by_target=[] if targets is None else by_target.tables(targets, rows),
+        by_target=[] if targets is None else by_target.tables(targets, rows, run.costs),
         sheets={name: _sheet(run, file) for name, file in SHEETS.items() if run.has(file)},
         notes=[] if rows is None else thresholds.notes(rows),
         no_failure=_no_failure(run),
         cell=_cell,
+        heads=HEADS,
+        scoring_title=SCORING_TITLE,
         figures=figures,
         config=(folder / "config.yaml").read_text(encoding="utf-8"),
         manifest_text=json.dumps(manifest, indent=2),
