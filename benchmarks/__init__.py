@@ -1,0 +1,1 @@
+"""Speed against peers and against the limit; README.md says how to run each."""

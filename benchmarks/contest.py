@@ -1,0 +1,220 @@
+"""Timing side by side: contestants take turns with the bare pass, so that noise hits all alike."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from xaibench.models.base import Classifier, PassCount
+
+OURS = "xaibench"
+
+
+def largest_difference(ours: Tensor, theirs: Tensor) -> float:
+    """Return the largest difference of two outputs; NaN stands for no value in both or in none."""
+    if not torch.equal(ours.isnan(), theirs.isnan()):
+        return math.inf
+    return float((ours.double() - theirs.double().to(ours.device)).nan_to_num().abs().max())
+
+
+Gap = Callable[[Tensor, Tensor], float]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One implementation of a method.
+
+    Attributes:
+        run: does the whole work on all images and returns its output.
+        model: counts the passes.
+        packages: what it needs to be installed.
+        gap: difference of our output and its; None where they are not comparable, with a ``note``.
+    """
+
+    name: str
+    run: Callable[[], Tensor]
+    model: Classifier
+    packages: tuple[str, ...] = ()
+    gap: Gap | None = largest_difference
+    note: str = ""
+
+    @property
+    def installed(self) -> bool:
+        return all(importlib.util.find_spec(name) is not None for name in self.packages)
+
+
+@dataclass
+class Result:
+    """What was measured of a contestant; an empty ``seconds`` where it could not be run.
+
+    Attributes:
+        seconds: of all images, one a round.
+        limits: seconds of its passes as bare ones, one a round.
+        ours: our seconds in fp32, one a round.
+        passes: over all images.
+    """
+
+    contestant: Contestant
+    note: str
+    seconds: list[float] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
+    ours: list[float] = field(default_factory=list)
+    passes: PassCount = field(default_factory=PassCount)
+    difference: float | None = None
+
+    @property
+    def times_limit(self) -> float | None:
+        return median_ratio(self.seconds, self.limits)
+
+    @property
+    def times_ours(self) -> float | None:
+        return median_ratio(self.seconds, self.ours)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Results side by side, with the bare passes between them.
+
+    Attributes:
+        bare: seconds of one bare forward pass, one a round.
+        bare_both: seconds of one bare forward and backward pass; empty where none was needed.
+    """
+
+    results: list[Result]
+    bare: list[float]
+    bare_both: list[float]
+
+
+def median_ratio(above: Sequence[float], below: Sequence[float]) -> float | None:
+    """Return the median of the ratios round by round; None without rounds or for a 0 below."""
+    if not above or not below or min(below) <= 0:
+        return None
+    return median(a / b for a, b in zip(above, below, strict=True))
+
+
+def limit(passes: PassCount, forward: float, both: float | None) -> float:
+    """Return the seconds of so many passes as bare ones in full batches.
+
+    Args:
+        forward: seconds of one bare forward pass.
+        both: seconds of one forward and backward pass, where it was measured.
+    """
+    backward = passes.backward if both is not None else 0
+    return (passes.forward - backward) * forward + backward * (both or 0.0)
+
+
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    """Return the wall seconds of some work, all that it queued on the device included."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    begun = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begun
+
+
+def alternate(
+    entrants: Mapping[str, Callable[[], object]],
+    repeats: int,
+    device: torch.device,
+    after_round: Callable[[int], None] = lambda done: None,
+) -> dict[str, list[float]]:
+    """Return the seconds of each entrant in each round; each round begins with another one."""
+    names = list(entrants)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(repeats):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            seconds[name].append(timed(entrants[name], device))
+        after_round(number + 1)
+    return seconds
+
+
+class Bare:
+    """Bare passes of the unfolded fp32 model: full batches, channels_last, nothing masked.
+
+    ``forward`` and ``both`` (forward and backward, to the images) each pass enough batches to be
+    measured: ``count`` images.
+    """
+
+    AT_LEAST = 0.3  # seconds
+
+    def __init__(self, model: Classifier, images: Tensor, *, backward: bool) -> None:
+        size = model.batch_size
+        rows = torch.arange(size, device=images.device) % len(images)
+        self._model = model
+        self._images = images[rows].contiguous(memory_format=torch.channels_last)
+        self._batches = 1
+        work = self.both if backward else self.forward
+        work()
+        once = timed(work, images.device)
+        self._batches = max(1, math.ceil(self.AT_LEAST / once))
+        self.count = self._batches * size
+
+    def forward(self) -> None:
+        with torch.inference_mode():
+            for _ in range(self._batches):
+                self._model(self._images)
+
+    def both(self) -> None:
+        for _ in range(self._batches):
+            images = self._images.detach().requires_grad_()
+            with torch.enable_grad():
+                torch.autograd.grad(self._model(images).sum(), images)
+
+
+def compete(
+    contestants: Sequence[Contestant],
+    bare: Bare,
+    repeats: int,
+    device: torch.device,
+    *,
+    backward: bool,
+    after_round: Callable[[int], None] = lambda done: None,
+) -> Contest:
+    """Run each once to warm it up and compare it, then time all in turns.
+
+    Args:
+        contestants: ours in fp32 first.
+        backward: the method needs gradients, so the limit has bare backward passes.
+    """
+    outputs: dict[str, Tensor] = {}
+    results = [_first_run(contestant, outputs) for contestant in contestants]
+    running = [r for r in results if r.contestant.name in outputs]
+    entrants = {r.contestant.name: r.contestant.run for r in running}
+    floor = {"bare": bare.forward} | ({"bare both": bare.both} if backward else {})
+    seconds = alternate(floor | entrants, repeats, device, after_round)
+    each = lambda name: [s / bare.count for s in seconds[name]]
+    forward, both = each("bare"), each("bare both") if backward else []
+    for result in running:
+        name = result.contestant.name
+        result.seconds = seconds[name]
+        result.limits = [
+            limit(result.passes, f, b)
+            for f, b in zip(forward, both or [None] * repeats, strict=True)
+        ]
+        result.ours = seconds.get(OURS, [])
+        if OURS in outputs and result.contestant.gap is not None:
+            result.difference = result.contestant.gap(outputs[OURS], outputs[name])
+    return Contest(results, forward, both)
+
+
+def _first_run(contestant: Contestant, outputs: dict[str, Tensor]) -> Result:
+    if not contestant.installed:
+        missing = " and ".join(p for p in contestant.packages if not importlib.util.find_spec(p))
+        return Result(contestant, f"not installed: {missing}")
+    before = contestant.model.passes.copy()
+    try:
+        outputs[contestant.name] = contestant.run()
+    except Exception as error:  # one that breaks must not take the others' figures with it
+        return Result(contestant, f"failed: {type(error).__name__}: {error}")
+    passes = contestant.model.passes.since(before)
+    return Result(contestant, contestant.note, passes=passes)

@@ -1,0 +1,86 @@
+"""What is measured: networks, image sizes and the parameters of every method on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xaibench.types import Task
+
+
+@dataclass(frozen=True)
+class Size:
+    """A network on images of one size, with how much of each method one repetition does.
+
+    Attributes:
+        outputs: classes, or labels.
+        images: images of a repetition; ``lime_images`` and ``cam_images`` for those two methods,
+            one of which is dear and the other cheap.
+        steps: of deletion and insertion; divides the pixels, so that peers remove as many.
+        flip_steps: of pixel flipping by Quantus, which flips single channels; the channels' values
+            of a step must divide the pixels.
+        window, stride: of square occlusion, in pixels.
+        segments: superpixels asked of SLIC.
+        samples: of LIME.
+        path: points of Integrated Gradients.
+    """
+
+    name: str
+    architecture: str
+    channels: int
+    pixels: int
+    task: Task
+    outputs: int
+    single_logit: bool = False
+    images: int = 1
+    lime_images: int = 1
+    cam_images: int = 8
+    steps: int = 98
+    flip_steps: int = 96
+    window: int = 32
+    stride: int = 32
+    segments: int = 50
+    samples: int = 200
+    path: int = 50
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(f"class_{k}" for k in range(self.outputs))
+
+
+_SIZES = (
+    Size(
+        "resnet18_96", "resnet18", 3, 96, "binary", 2,
+        images=4, cam_images=32, steps=96, window=16, stride=8, samples=1000,
+    ),
+    Size("resnet18_224", "resnet18", 3, 224, "binary", 2),
+    Size(
+        "efficientnet_b0_224_grey", "efficientnet_b0", 1, 224, "binary", 2,
+        single_logit=True, flip_steps=98,
+    ),
+    Size(
+        "resnet50_224_14labels", "resnet50", 3, 224, "multilabel", 14,
+        cam_images=4, steps=49, flip_steps=48, window=56, stride=56,
+        segments=25, samples=100, path=16,
+    ),
+)  # fmt: skip
+SIZES = {size.name: size for size in _SIZES}
+
+_TINY = {
+    "architecture": "resnet10t", "pixels": 64, "images": 2, "cam_images": 2, "steps": 16,
+    "window": 32, "stride": 16, "segments": 9, "samples": 24, "path": 4,
+}  # fmt: skip
+_QUICK = (
+    Size("quick_rgb", channels=3, task="binary", outputs=2, flip_steps=12, **_TINY),
+    Size(
+        "quick_grey",
+        channels=1,
+        task="binary",
+        outputs=2,
+        single_logit=True,
+        flip_steps=16,
+        **_TINY,
+    ),
+    Size("quick_labels", channels=3, task="multilabel", outputs=14, flip_steps=12, **_TINY),
+)  # fmt: skip
+QUICK = {size.name: size for size in _QUICK}
+"""So small that all of it takes seconds: for trying the flow, never for a figure."""

@@ -1,0 +1,177 @@
+"""The model and the images that ours and every peer are given."""
+
+from __future__ import annotations
+
+import copy
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.sizes import Size
+from xaibench.config import SegmentOptions
+from xaibench.models.base import Classifier
+from xaibench.models.timm import Timm
+from xaibench.precision import Acceleration
+from xaibench.progress import SilentProgress
+from xaibench.randomness import image_seed
+from xaibench.segmentation import Slic
+from xaibench.types import Batch
+
+ROOT = Path(__file__).resolve().parents[1]
+SEED = 20
+_MODEL_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model with images.
+
+    Attributes:
+        half: the same model, whose passes are in bf16.
+        maps: (B, H, W) relevance without ties, so that no order depends on who breaks them.
+        source: where the images came from.
+    """
+
+    size: Size
+    model: Classifier
+    half: Classifier
+    batch: Batch
+    maps: Tensor
+    source: str
+
+    def fresh(self, images: int) -> Batch:
+        """Return the first images as a batch that nothing has been scored of yet."""
+        return replace(self.batch.take(range(images)))  # a part would know what the whole knows
+
+
+def subject(
+    size: Size, images: int, device: torch.device, acceleration: Acceleration = "none"
+) -> Subject:
+    """Return the seeded subject of a size, the same on every machine but for rounding."""
+    pixels, source = real_images(size, images)
+    if pixels is None:
+        pixels, source = smooth_noise(size, images), "seeded smooth noise"
+    model = _model(size, pixels).to(device=device, memory_format=torch.channels_last)
+    model.acceleration = acceleration
+    half = copy.deepcopy(model)
+    half.precision = "bf16"
+    ids = tuple(f"image_{i}" for i in range(images))
+    with torch.no_grad():
+        targets = model.probabilities(model(pixels.to(device))).argmax(1)
+    model.passes.forward = 0
+    batch = Batch(
+        images=pixels.to(device),
+        labels=targets,
+        targets=targets,
+        ids=ids,
+        groups=ids,
+        masks={},
+        segments=superpixels(pixels, size.segments).to(device),
+        seeds=torch.tensor([image_seed(SEED, i) for i in ids], device=device),
+        dataset_mean=pixels.mean(dim=(0, 2, 3)).to(device),
+    )
+    return Subject(size, model, half, batch, _distinct_maps(size, images).to(device), source)
+
+
+def superpixels(images: Tensor, count: int) -> Tensor:
+    """Return the SLIC labels (B, H, W) of images on the CPU, with the harness's defaults."""
+    slic = Slic(**SegmentOptions(n_segments=count).model_dump())
+    return torch.from_numpy(np.stack([slic(image, SEED) for image in images.numpy()]))
+
+
+def data_root() -> Path:
+    """Return the folder of real images, ``$XAIBENCH_DATA`` or ``../shared/data``; may be absent."""
+    return Path(os.environ.get("XAIBENCH_DATA", ROOT.parent / "shared" / "data"))
+
+
+def real_images(size: Size, count: int) -> tuple[Tensor | None, str]:
+    """Return PatchCamelyon patches (B, C, H, W) in [0, 1], resized; None where there are none."""
+    root = data_root() / "pcam_subset"
+    if not root.is_dir():
+        return None, ""
+    from xaibench.datasets.pcam import Pcam  # needs h5py, which a bare GPU machine may lack
+
+    with tempfile.TemporaryDirectory() as cache:
+        data = Pcam(root).open(seed=SEED, cache=Path(cache), progress=SilentProgress())
+        split = data.splits["test"]
+        patches = split.images(np.arange(count) % len(split))
+    images = torch.from_numpy(patches).permute(0, 3, 1, 2).float() / 255
+    images = F.interpolate(images, size.pixels, mode="bilinear", antialias=True).clamp(0, 1)
+    images = images if size.channels == 3 else images.mean(1, keepdim=True)
+    return images, "PatchCamelyon patches, resized"
+
+
+def smooth_noise(size: Size, count: int) -> Tensor:
+    """Return seeded images (B, C, H, W) in [0, 1] with structure at three scales."""
+    generator = torch.Generator().manual_seed(SEED)
+    total = torch.zeros(count, size.channels, size.pixels, size.pixels)
+    for cells, weight in ((4, 0.5), (12, 0.3), (size.pixels, 0.2)):
+        coarse = torch.rand(count, size.channels, cells, cells, generator=generator)
+        total += weight * F.interpolate(coarse, size.pixels, mode="bilinear")
+    return total.clamp(0, 1)
+
+
+def _distinct_maps(size: Size, count: int) -> Tensor:
+    """Return smooth maps whose values are the pixels' ranks over their number: all distinct."""
+    pixels = size.pixels**2
+    values = smooth_noise(size, count).mean(1).flatten(1)
+    ranks = values.argsort(dim=1, stable=True).argsort(dim=1)
+    return (ranks / pixels).view(count, size.pixels, size.pixels)
+
+
+def _model(size: Size, images: Tensor) -> Classifier:
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        model = Timm(size.architecture, weights="none", single_logit=size.single_logit).build(
+            task=size.task,
+            classes=size.classes,
+            channels=size.channels,
+            size=(size.pixels, size.pixels),
+        )
+        _settle_norms(model, images)
+        _spread_scores(model, images)
+    model.requires_grad_(False)
+    model.batch_size = _MODEL_BATCH
+    return model.eval()
+
+
+@torch.no_grad()
+def _settle_norms(model: Classifier, images: Tensor) -> None:
+    """Give batch norms the statistics and weights of a network that has learnt something.
+
+    A fresh one has mean 0 and variance 1, and some have zeros for weights: folding it would change
+    nothing, and residual branches would be dead.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.weight.uniform_(0.5, 1.5)
+        norm.bias.normal_(0, 0.1)
+        norm.momentum = None  # the plain mean over batches
+    model.train()
+    for _ in range(2):
+        model(torch.cat([images, torch.rand_like(images)])[:_MODEL_BATCH])
+    model.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+@torch.no_grad()
+def _spread_scores(model: Classifier, images: Tensor) -> None:
+    """Scale the head so that logits have mean 0 and deviation 1.5 over images with pixels gone.
+
+    Saturated scores would agree whatever was computed.
+    """
+    gone = [images * (torch.rand_like(images[:, :1]) < share) for share in (0.0, 0.3, 0.7, 1.0)]
+    logits = model(torch.cat(gone)[: 4 * _MODEL_BATCH])
+    scale = 1.5 / logits.std(0).clamp_min(1e-3)
+    head = model.module(model.linear_head)
+    head.bias.copy_((head.bias - logits.mean(0)) * scale)
+    head.weight.mul_(scale[:, None])
+    model.passes.forward = 0

@@ -1,0 +1,96 @@
+"""Markdown tables of the JSON files, renewed between two markers of a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+_COLUMNS = (
+    "method",
+    "implementation",
+    "s/image",
+    "passes",
+    "× limit",
+    "× ours",
+    "difference",
+    "note",
+)
+
+
+def renew(page: Path, results: Path) -> None:
+    """Write the tables of all JSON files of a folder between the page's markers.
+
+    Raises:
+        ValueError: the page lacks the markers.
+    """
+    text = page.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page} lacks the lines {BEGIN} and {END}, in this order")
+    records = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    body = "\n\n".join(render(record) for record in records) or "No figures yet."
+    page.write_text(f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}", encoding="utf-8")
+
+
+def render(record: Mapping) -> str:
+    """Return a machine's tables, one a size."""
+    about = record["machine"]
+    where = f"{about['threads']} threads" if about["device"] == "cpu" else f"CUDA {about['cuda']}"
+    parts = [f"### {about['name']}, {where}"]
+    for size in dict.fromkeys(row["size"] for row in record["rows"]):
+        parts.append(_size_table(size, [r for r in record["rows"] if r["size"] == size]))
+    parts += [str(section["table"]) for section in record.values() if _has_table(section)]
+    return "\n\n".join(parts)
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; a bar within a cell is escaped."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(
+        "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines
+    )
+
+
+def number(value: float | None, form: str = ".3g") -> str:
+    """Return a figure, or a dash where there is none."""
+    return "–" if value is None else format(value, form)
+
+
+def line(row: Mapping) -> list[str]:
+    """Return a row's cells: what is printed when it was measured, and what the table shows."""
+    passes = number(row["forward_passes"], ".0f")
+    if row["backward_passes"]:
+        passes += f" + {row['backward_passes']:.0f} back"
+    return [
+        row["method"],
+        row["implementation"],
+        number(row["seconds_an_image"]),
+        passes,
+        number(row["times_limit"], ".2f"),
+        number(row["times_ours"], ".2f"),
+        number(row["difference"], ".1e"),
+        row["note"],
+    ]
+
+
+def _size_table(size: str, rows: Sequence[Mapping]) -> str:
+    bare = [1 / median(r["bare"]) for r in rows if r["bare"]]
+    said = {r["method"]: f"{r['images']} × {r['parameters']}" for r in rows}
+    versions = dict(sorted(item for row in rows for item in row["versions"].items() if item[1]))
+    facts = [
+        f"**{size}**: {rows[0]['source']}; bare passes a second {min(bare):.0f}-{max(bare):.0f}; "
+        f"{max(len(r['seconds']) for r in rows)} repetitions; "
+        f"measured {min(r['date'] for r in rows)} to {max(r['date'] for r in rows)} with "
+        + ", ".join(f"{name} {v}" for name, v in versions.items()),
+        "Images × parameters: " + "; ".join(f"{k}: {v}" for k, v in said.items()) + ".",
+        markdown(_COLUMNS, [line(row) for row in rows]),
+    ]
+    return "\n\n".join(facts)
+
+
+def _has_table(section: object) -> bool:
+    return isinstance(section, Mapping) and "table" in section
