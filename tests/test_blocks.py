@@ -11,6 +11,7 @@ from xaibench.blocks import make_block
 from xaibench.config import SegmentOptions
 from xaibench.datasets.base import Data, Split, channel_mean
 from xaibench.predictions import prediction_table
+from xaibench.segments import Segmenter
 
 ABOUT = {"run": "r", "dataset": "squares", "split": "test", "model": "m"}
 
@@ -56,6 +57,7 @@ def block_of(split: Split, rows: slice = slice(None), seed: int = 0):
         segments=SegmentOptions(n_segments=6),
         seed=seed,
         device=torch.device("cpu"),
+        segmenter=Segmenter(),
     )
 
 
@@ -114,6 +116,7 @@ def test_where_there_is_no_single_label_the_row_has_none():
     block = make_block(
         items, data_of(split), "test", about=ABOUT, dataset_mean=np.zeros(3, np.float32),
         segments=SegmentOptions(n_segments=4), seed=0, device=torch.device("cpu"),
+        segmenter=Segmenter(),
     )  # fmt: skip
     assert {row["label"] for row in block.rows} == {None}
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 import pandas as pd
 import torch
 
-from xaibench.config import SegmentOptions
+from xaibench.config import RunConfig, SegmentOptions
 from xaibench.datasets.base import Data
+from xaibench.explainers.base import Explainer
 from xaibench.randomness import image_seed
-from xaibench.scoring import Block
-from xaibench.segments import superpixels
+from xaibench.rows import Block
+from xaibench.segmentation import Slic
+from xaibench.segments import Segmenter
 from xaibench.training.evaluate import as_images, as_labels
 from xaibench.types import Batch
+
+
+def blocks_of(config: RunConfig, items: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the items in blocks of at most ``images_per_block``, each for one model."""
+    size = config.images_per_block
+    parts = [part for _, part in items.groupby("target", sort=False)]
+    parts = parts if config.model_per_label else [items]
+    return [part.iloc[at : at + size] for part in parts for at in range(0, len(part), size)]
 
 
 def make_block(
@@ -27,6 +39,8 @@ def make_block(
     segments: SegmentOptions,
     seed: int,
     device: torch.device,
+    segmenter: Segmenter,
+    explainers: Iterable[Explainer] = (),
 ) -> Block:
     """Return the items as a batch on the device, with what each of its rows says.
 
@@ -34,11 +48,19 @@ def make_block(
         items: columns image, group, target, p_target and, where there is one, label; the index
             is the image's index in the split.
         about: what is the same in every row: run, dataset, split, model.
+        explainers: what will explain the block; segments of their own are begun here.
     """
     records = data.splits[split]
     at = items.index.to_numpy()
     targets = items["target"].map(data.classes.index).to_numpy(copy=True)
-    images = as_images(torch.from_numpy(np.ascontiguousarray(records.images(at))), device)
+    pixels = torch.from_numpy(np.ascontiguousarray(records.images(at)))
+    # From page-locked memory a copy does not wait for the work that the GPU has yet to do.
+    images = as_images(pixels.pin_memory() if device.type == "cuda" else pixels, device)
+    seeds = torch.tensor([image_seed(seed, i) for i in items["image"]], device=device)
+    superpixels = Slic(**segments.model_dump())
+    own = (explainer.own_segmentation() for explainer in explainers)
+    for segmentation in filter(None, (superpixels, *own)):
+        segmenter.begin(images, seeds, segmentation)
     masks = records.masks(at, targets)
     batch = Batch(
         images=images,
@@ -47,11 +69,30 @@ def make_block(
         ids=tuple(items["image"]),
         groups=tuple(items["group"]),
         masks={name: torch.from_numpy(mask).to(device) for name, mask in masks.items()},
-        segments=superpixels(images, segments),
-        seeds=torch.tensor([image_seed(seed, i) for i in items["image"]], device=device),
+        segments=segmenter.labels(images, seeds, superpixels),
+        seeds=seeds,
         dataset_mean=torch.from_numpy(dataset_mean).to(device),
+        segmenter=segmenter,
     )
     columns = ["image", "group", "label", "target", "p_target"]
     rows = items.reindex(columns=columns).astype(object)
     rows = rows.where(rows.notna(), None).to_dict("records")
     return Block(batch, tuple(dict(about) | row for row in rows))
+
+
+def made_ahead(makers: Iterable[Callable[[], Block]], device: torch.device) -> Iterator[Block]:
+    """Yield each block in turn, made in a thread while a GPU works on the one before.
+
+    On a CPU, whose cores are all at work already, each is made when it is asked for.
+    """
+    if device.type != "cuda":
+        for make in makers:
+            yield make()
+        return
+    left = iter(makers)
+    with ThreadPoolExecutor(1) as thread:
+        coming = [thread.submit(make) for make in islice(left, 1)]
+        while coming:
+            block = coming.pop().result()
+            coming = [thread.submit(make) for make in islice(left, 1)]
+            yield block

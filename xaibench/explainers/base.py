@@ -14,6 +14,7 @@ from torch import Tensor
 
 from xaibench.errors import PluginError
 from xaibench.models.base import Classifier, PassCount
+from xaibench.segmentation import Segmentation
 from xaibench.types import Batch
 
 MapStatus = Literal["ok", "constant", "nan"]
@@ -59,6 +60,10 @@ class Explainer(ABC):
     def facts(self, model: Classifier) -> dict[str, object]:
         """Return what was resolved from the model (such as the layer), for tables and manifest."""
         return {}
+
+    def own_segmentation(self) -> Segmentation | None:
+        """Return how it divides images, where it asks ``batch.segmenter``; a run begins early."""
+        return None
 
     @abstractmethod
     def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:

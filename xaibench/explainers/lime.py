@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from lime.lime_base import LimeBase
-from lime.wrappers.scikit_image import SegmentationAlgorithm
 from pydantic import Field, PositiveFloat, PositiveInt
-from sklearn.metrics import pairwise_distances
 from torch import Tensor
 
 from xaibench.explainers.base import Explainer
+from xaibench.explainers.quickshift import Quickshift
 from xaibench.masking import Fill, SegmentMasks, fill_images, masked_scores, segment_means
 from xaibench.models.base import Classifier
 from xaibench.registry import register
+from xaibench.segmentation import Segmentation
 from xaibench.types import Batch, Space
 
 
@@ -44,68 +42,76 @@ class Lime(Explainer):
     kernel_width: PositiveFloat = 0.25
     space: Space = "prob"
 
+    def own_segmentation(self) -> Segmentation | None:
+        return Quickshift() if self.segmentation == "quickshift" else None
+
     def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
-        segments = batch.segments if self.segmentation == "slic" else _quickshift(batch)
-        kept = [
-            self._sample(int(seed), int(labels.max()) + 1)
-            for seed, labels in zip(batch.seeds, segments, strict=True)
-        ]
-        replaced = _padded([~k for k in kept]).to(model.device)
-        counts = torch.full_like(batch.targets, self.samples)
-        masks = SegmentMasks(segments, replaced, counts)
+        own = self.own_segmentation()
+        segments = batch.segmenter.labels(batch.images, batch.seeds, own) if own else batch.segments
+        numbers = segments.flatten(1).amax(1) + 1
+        kept = self._sample(batch.seeds.tolist(), numbers.tolist()).to(segments.device)
+        masks = SegmentMasks(segments, ~kept, torch.full_like(batch.targets, self.samples))
         fills = (
             _segment_mean_images(batch.images, segments)
             if self.hide == "segment_mean"
             else fill_images(batch, self.hide)
         )
         scores = masked_scores(model, batch.images, fills, batch.targets, masks, self.space)
-        weights = torch.zeros(len(batch), replaced.shape[2], device=model.device)
-        for row, data, column in zip(weights, kept, scores.cpu().double().numpy(), strict=True):
-            row[: data.shape[1]] = torch.from_numpy(self._regress(data, column)).float()
-        return weights.gather(1, segments.flatten(1)).view_as(segments).contiguous()
+        weights = self._selected(ridge_coefficients(kept, scores, numbers, self.kernel_width))
+        # One image without a score must not pass for one without evidence.
+        weights = weights.masked_fill(~scores.isfinite().all(1, keepdim=True), torch.nan)
+        return weights.float().gather(1, segments.flatten(1)).view(segments.shape)
 
-    def _sample(self, seed: int, segments: int) -> Bool[np.ndarray, "sample segment"]:
-        state = np.random.RandomState(seed % 2**32)
-        data = state.randint(0, 2, self.samples * segments).reshape(self.samples, segments)
-        data[0] = 1
-        return data.astype(bool)
+    def _sample(self, seeds: list[int], numbers: list[int]) -> Bool[Tensor, "image sample segment"]:
+        """Return which segments each copy keeps; False behind an image's own segments."""
+        kept = np.zeros((len(seeds), self.samples, max(numbers)), bool)
+        for rows, seed, number in zip(kept, seeds, numbers, strict=True):
+            drawn = np.random.RandomState(seed % 2**32).randint(0, 2, self.samples * number)
+            rows[:, :number] = drawn.reshape(self.samples, number)
+            rows[0, :number] = True
+        return torch.from_numpy(kept)
 
-    def _regress(
-        self, kept: Bool[np.ndarray, "sample segment"], scores: Float[np.ndarray, " sample"]
-    ) -> Float[np.ndarray, " segment"]:
-        """Return the coefficient of each segment, 0 for those that are left out."""
-        data = kept.astype(np.float64)
-        base = LimeBase(partial(_kernel, width=self.kernel_width))
-        distances = pairwise_distances(data, data[:1], metric="cosine").ravel()
-        # All features enter the regression, as in the package, whose default keeps 100,000 of
-        # them; the selection below is that of its `get_image_and_mask`.
-        _, ranked, _, _ = base.explain_instance_with_data(
-            data, scores[:, None], distances, 0, data.shape[1], feature_selection="none"
-        )
+    def _selected(self, weights: Float[Tensor, "image segment"]) -> Float[Tensor, "image segment"]:
+        """Return the coefficients with those of the segments that are left out at 0.
+
+        As in the package's `get_image_and_mask`; of equal sizes the lower number goes first.
+        """
         if self.positive_only:
-            ranked = [(segment, weight) for segment, weight in ranked if weight > 0]
-        weights = np.zeros(data.shape[1])
-        for segment, weight in ranked[: self.num_features]:
-            weights[segment] = weight
-        return weights
+            weights = weights.clamp(min=0)
+        if self.num_features is None:
+            return weights
+        ranked = weights.abs().argsort(dim=1, descending=True, stable=True)
+        return weights.scatter(1, ranked[:, self.num_features :], 0)
 
 
-def _kernel(distance: np.ndarray, width: float) -> np.ndarray:
-    return np.sqrt(np.exp(-(distance**2) / width**2))
+def ridge_coefficients(
+    kept: Bool[Tensor, "image sample segment"],
+    scores: Float[Tensor, "image sample"],
+    numbers: Int[Tensor, " image"],
+    kernel_width: float,
+) -> Float[Tensor, "image segment"]:
+    """Return the coefficients of the package's `LimeBase` for all images at once, in float64.
 
+    b = (X' W X + I)^-1 X' W y, X and y less their weighted means; w = sqrt(exp(-d^2 / width^2))
+    with d = 1 - sqrt(n / K), the cosine distance of a copy that keeps n of K segments from the
+    whole image. Not a number for an image with a score that is none.
 
-def _quickshift(batch: Batch) -> Int[Tensor, "batch height width"]:
-    labels = []
-    for image, seed in zip(batch.images.cpu(), batch.seeds, strict=True):
-        grey = image.shape[0] == 1
-        rgb = (image.expand(3, -1, -1) if grey else image).permute(1, 2, 0).double().numpy()
-        cut = SegmentationAlgorithm(
-            "quickshift", kernel_size=4, max_dist=200, ratio=0.2, random_seed=int(seed) % 1000
-        )
-        # Numbered anew without gaps: the masks count segments from 0 to K - 1.
-        _, dense = np.unique(cut(rgb), return_inverse=True)
-        labels.append(torch.from_numpy(dense.reshape(rgb.shape[:2])))
-    return torch.stack(labels).to(batch.images.device)
+    Args:
+        kept: False behind an image's own segments, whose coefficients are 0.
+        numbers: each image's own number of segments.
+    """
+    x, y = kept.double(), scores.double()
+    distance = 1 - (x.sum(2) / numbers[:, None]).sqrt()
+    weight = torch.exp(-(distance**2) / kernel_width**2).sqrt()[:, :, None]
+    total = weight.sum(1, keepdim=True)
+    # From the first score on, so that equal scores give exact zeros.
+    y = (y - y[:, :1])[:, :, None]
+    x = x - (weight * x).sum(1, keepdim=True) / total
+    y = y - (weight * y).sum(1, keepdim=True) / total
+    weighted = (weight * x).mT
+    # A column of nothing has 0 beside its 1 on the diagonal, and so the coefficient 0.
+    ridge = torch.eye(x.shape[2], dtype=x.dtype, device=x.device)
+    return torch.linalg.solve(weighted @ x + ridge, weighted @ y)[:, :, 0]
 
 
 def _segment_mean_images(
@@ -117,10 +123,3 @@ def _segment_mean_images(
         for channel in images.unbind(1)
     ]
     return torch.stack(planes, dim=1).view_as(images).to(images.dtype)
-
-
-def _padded(rows: list[Bool[np.ndarray, "sample _"]]) -> Bool[Tensor, "batch sample widest"]:
-    widest = max(r.shape[1] for r in rows)
-    return torch.stack(
-        [torch.from_numpy(np.pad(r, ((0, 0), (0, widest - r.shape[1])))) for r in rows]
-    )
