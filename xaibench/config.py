@@ -126,7 +126,7 @@ class _Plain(BaseModel):
     batch_size: PositiveInt | Literal["auto"] = "auto"
     precision: Precision = "fp32"
     acceleration: Acceleration = "none"
-    images_per_block: PositiveInt = 16
+    images_per_block: PositiveInt | Literal["auto"] = "auto"
     plugins: tuple[str, ...] = ()
     dataset: dict[str, Any]
     model: dict[str, Any]
@@ -150,7 +150,8 @@ class RunConfig:
         precision: of the masking engine's passes: ``fp32``, or ``bf16``, which protocol ids say.
             Predictions and gradients are always taken in fp32.
         acceleration: how the engine's full batches run; see ``precision.Acceleration``.
-        images_per_block: images in one cell of work, which is written whole or not at all.
+        images_per_block: images in one cell of work, which is written whole or not at all; see
+            ``blocks.blocks_of`` for ``auto``.
         model_per_label: train one model for each label or output, instead of one for all.
         submission: write a challenge's CSV of all outputs; None for none.
         plugins: files of plugins beside the installed ones.
@@ -165,7 +166,7 @@ class RunConfig:
     batch_size: int | Literal["auto"]
     precision: Precision
     acceleration: Acceleration
-    images_per_block: int
+    images_per_block: int | Literal["auto"]
     plugins: tuple[str, ...]
     dataset: Dataset
     model: Model

@@ -73,9 +73,11 @@ def run(config: RunConfig, out: Path, progress: Progress) -> Path:
             "model": getattr(config.model, "architecture", config.model.name),
         }
         mean = channel_mean(data.splits["train"], config.seed)
+        blocks = blocks_of(config, items, fitted[0].model)
         with Segmenter(cache / "segments", workers_beside(device)) as segmenter:
-            explain_and_score(config, data, fitted, items, mean, folder, about, segmenter, progress)
-        record(config, data, predictions, items, mean, folder, about)
+            work = (config, data, fitted, blocks, mean, folder, about, segmenter, progress)
+            explain_and_score(*work)
+        record(config, data, predictions, items, len(blocks), mean, folder, about)
     present(folder.path, progress)
     folder.write_manifest(manifest | {"status": "finished"})
     folder.drop_cells()
@@ -117,7 +119,7 @@ def explain_and_score(
     config: RunConfig,
     data: Data,
     fitted: Sequence[Fitted],
-    items: pd.DataFrame,
+    blocks: Sequence[pd.DataFrame],
     mean: np.ndarray,
     folder: RunFolder,
     about: dict[str, object],
@@ -130,9 +132,9 @@ def explain_and_score(
     of_images = {k: m for k, m in config.metrics.items() if isinstance(m, ImageMetric)}
     models = by_target(fitted, data.classes)
     whose = [None, *config.explainers]
-    total, done = len(items) * len(whose), 0
+    total, done = sum(map(len, blocks)) * len(whose), 0
     pending = []
-    for number, rows in enumerate(blocks_of(config, items)):
+    for number, rows in enumerate(blocks):
         cells = [Cell(e, number) for e in whose]
         left = [cell for cell in cells if not folder.has(cell)]
         its = models[rows["target"].iloc[0]]
@@ -153,8 +155,8 @@ def explain_and_score(
         done += len(rows) * (len(cells) - len(left))
     making = made_ahead([make for *_, make in pending], fitted[0].model.device)
     stage = progress.stage("Explaining and scoring", total, done)
-    with closing(making) as blocks, stage as advance:
-        for (rows, its, left, _), block in zip(pending, blocks, strict=True):
+    with closing(making), stage as advance:
+        for (rows, its, left, _), block in zip(pending, making, strict=True):
             about_block = (its.model, block, config.segments.id)
             for cells in scored_together(left, len(rows), its.model.batch_size):
                 if cells[0].explainer is None:
@@ -172,6 +174,7 @@ def record(
     data: Data,
     predictions: pd.DataFrame,
     items: pd.DataFrame,
+    blocks: int,
     mean: np.ndarray,
     folder: RunFolder,
     about: dict[str, object],
@@ -192,7 +195,7 @@ def record(
     stored = {k: np.array([v.encode() for v in values]) for k, values in texts.items()}
     stored |= {"images": records.images(at), "dataset_mean": mean}
     stored |= {f"masks/{name}": mask.astype(np.uint8) for name, mask in masks.items()}
-    folder.merge([*config.explainers, None], len(blocks_of(config, items)), rows, stored)
+    folder.merge([*config.explainers, None], blocks, rows, stored)
     if config.submission:
         with replacing(folder.path / "submission.csv") as file:
             table = submission_table(predictions, config.submission, data.classes)

@@ -62,8 +62,13 @@ def automatic_batch_size(model: Classifier) -> int:
         model.eval()
         _peak(model, 1)  # workspaces that stay are not an image's
         image = max((_peak(model, 16) - _peak(model, 8)) / 8, 1.0)
-    most = min(2**24 / (height * width), 0.6 * total / image)
-    return 2 ** max(0, math.floor(math.log2(max(most, 1.0))))
+    return _fitting(height * width, image, total)
+
+
+def _fitting(pixels: int, image_bytes: float, total_bytes: int) -> int:
+    """Return the largest power of two of images that is within both limits; at least 1."""
+    most = max(1.0, min(2**24 / pixels, 0.6 * total_bytes / image_bytes))
+    return 2 ** math.floor(math.log2(most))
 
 
 def _peak(model: Classifier, images: int) -> int:

@@ -1,0 +1,110 @@
+"""Patches of maps: cut out of an image's own maps, with what a window changed pasted in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from xaibench.masking.reach import Placement
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one step reads of a map of which only patches are at hand.
+
+    Attributes:
+        padding: of the map, for the step: left, right, top, bottom.
+        value: what it is padded with.
+        patch: where the patches lie in the padded map.
+        region: what is read of the padded map.
+    """
+
+    padding: tuple[int, int, int, int]
+    value: float
+    patch: Placement
+    region: Placement
+
+    def to(self, device: torch.device) -> Read:
+        """Return the same on a device."""
+        return replace(self, patch=self.patch.to(device), region=self.region.to(device))
+
+
+def pasted(
+    maps: Float[Tensor, "image height width channel"],
+    patches: Float[Tensor, "pair channel patch_height patch_width"],
+    read: Read,
+    image: Int[Tensor, " pair"],
+    mask: Int[Tensor, " pair"],
+) -> Float[Tensor, "pair channel region_height region_width"]:
+    """Return the regions read, in channels_last: of the patch where it lies, of the map elsewhere.
+
+    Args:
+        maps: the images' own maps, padded.
+        image, mask: of each pair, among ``maps`` and among the windows.
+    """
+    rows, columns = _pixels(read.region, mask)
+    r, c = rows - read.patch.top[mask][:, None], columns - read.patch.left[mask][:, None]
+    height, width = patches.shape[2:]
+    pair = torch.arange(len(mask), device=mask.device)
+    own = _numbers(image, rows, columns, *maps.shape[1:3])
+    changed = _numbers(pair, r, c, height, width) + maps[..., 0].numel()
+    inside = _both((r >= 0) & (r < height), (c >= 0) & (c < width))
+    table = torch.cat([_vectors(maps), _vectors(patches.permute(0, 2, 3, 1))])
+    return _picked(table, torch.where(inside, changed, own))
+
+
+def windowed(
+    clear: Float[Tensor, "image height width channel"],
+    hidden: Float[Tensor, "image height width channel"],
+    boxes: Int[Tensor, "mask 4"],
+    patch: Placement,
+    image: Int[Tensor, " pair"],
+    mask: Int[Tensor, " pair"],
+) -> Float[Tensor, "pair channel patch_height patch_width"]:
+    """Return patches of images: hidden inside the pair's box (see ``BoxMasks``), clear around."""
+    rows, columns = _pixels(patch, mask)
+    top, bottom, left, right = boxes[mask].T[:, :, None]
+    inside = _both((rows >= top) & (rows < bottom), (columns >= left) & (columns < right))
+    pixels = _numbers(image, rows, columns, *clear.shape[1:3])
+    table = torch.cat([_vectors(clear), _vectors(hidden)])
+    return _picked(table, pixels + clear[..., 0].numel() * inside)
+
+
+def _pixels(at: Placement, mask: Int[Tensor, " pair"]) -> tuple[Tensor, Tensor]:
+    """Return the rows (pair, height) and the columns (pair, width) of each pair's rectangle."""
+    rows = torch.arange(at.height, device=mask.device, dtype=at.top.dtype)
+    columns = torch.arange(at.width, device=mask.device, dtype=at.left.dtype)
+    return at.top[mask][:, None] + rows, at.left[mask][:, None] + columns
+
+
+def _numbers(
+    image: Int[Tensor, " pair"],
+    rows: Int[Tensor, "pair rows"],
+    columns: Int[Tensor, "pair columns"],
+    height: int,
+    width: int,
+) -> Int[Tensor, "pair rows columns"]:
+    """Return the pixels' numbers, counted through all images row by row."""
+    lines = (image[:, None] * height + rows) * width
+    return lines[:, :, None] + columns[:, None, :]
+
+
+def _both(
+    rows: Bool[Tensor, "pair rows"], columns: Bool[Tensor, "pair columns"]
+) -> Bool[Tensor, "pair rows columns"]:
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def _vectors(maps: Float[Tensor, "image height width channel"]) -> Float[Tensor, "pixel channel"]:
+    return maps.reshape(-1, maps.shape[3])
+
+
+def _picked(
+    table: Float[Tensor, "pixel channel"], at: Int[Tensor, "pair rows columns"]
+) -> Float[Tensor, "pair channel rows columns"]:
+    # Whole pixels in channels_last: each is one run of memory, on a CPU and on a GPU.
+    picked = table.index_select(0, at.flatten())
+    return picked.view(*at.shape, table.shape[1]).permute(0, 3, 1, 2)
