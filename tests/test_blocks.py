@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import closing
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from xaibench.blocks import make_block
+from xaibench.blocks import made_ahead, make_block
 from xaibench.config import SegmentOptions
 from xaibench.datasets.base import Data, Split, channel_mean
+from xaibench.explainers.base import Explainer
+from xaibench.explainers.quickshift import Quickshift
 from xaibench.predictions import prediction_table
 from xaibench.segments import Segmenter
 
@@ -146,3 +152,109 @@ def test_the_mean_of_the_channels_is_that_of_the_images():
         mean = channel_mean(split, seed=0)
         assert mean == pytest.approx(Squares()._images.mean((0, 1, 2)) / 255, abs=1e-6)
     assert np.array_equal(channel_mean(Squares(6), 3, at_most=2), channel_mean(Squares(6), 3, 2))
+
+
+class Begun(Segmenter):
+    """A segmenter that keeps a list of what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = []
+
+    def begin(self, images, seeds, segmentation):
+        self.asked.append(("begin", segmentation.id.partition("(")[0]))
+
+    def labels(self, images, seeds, segmentation):
+        self.asked.append(("labels", segmentation.id.partition("(")[0]))
+        return super().labels(images, seeds, segmentation)
+
+
+@dataclass(frozen=True)
+class Dividing(Explainer):
+    """Has segments of its own."""
+
+    def own_segmentation(self):
+        return Quickshift()
+
+    def attribute(self, model, batch):
+        return batch.images.mean(1)
+
+
+@dataclass(frozen=True)
+class Plain(Explainer):
+    """Has none."""
+
+    def attribute(self, model, batch):
+        return batch.images.mean(1)
+
+
+def test_explainers_segments_are_begun_before_the_superpixels_are_waited_for():
+    split, segmenter = Squares(), Begun()
+    block = make_block(
+        items_of(split), data_of(split), "test", about=ABOUT, dataset_mean=np.zeros(3, np.float32),
+        segments=SegmentOptions(n_segments=6), seed=0, device=torch.device("cpu"),
+        segmenter=segmenter, explainers=[Plain(), Dividing()],
+    )  # fmt: skip
+    assert segmenter.asked == [("begin", "slic"), ("begin", "quickshift"), ("labels", "slic")]
+    assert block.batch.segmenter is segmenter
+    assert block.batch.take([2]).segmenter is segmenter
+    assert torch.equal(block.batch.segments, block_of(split).batch.segments)
+
+
+class Makers:
+    """Makers of blocks 0, 1, ..., and where and when each was called."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.made = []
+        self.threads = set()
+        self.called = threading.Semaphore(0)
+
+    def __iter__(self):
+        block = block_of(Squares(2))
+        for number in range(self.count):
+            yield lambda number=number: self.make(block, number)
+
+    def make(self, block, number):
+        self.made.append(number)
+        self.threads.add(threading.current_thread())
+        self.called.release()
+        return type(block)(block.batch, ({"number": number},))
+
+
+def test_on_a_cpu_a_block_is_made_when_it_is_asked_for():
+    makers = Makers(3)
+    for number, block in enumerate(made_ahead(makers, torch.device("cpu"))):
+        assert block.rows[0]["number"] == number
+        assert makers.made == list(range(number + 1))
+    assert makers.threads == {threading.current_thread()}
+
+
+def test_beside_a_gpu_the_next_block_is_made_and_no_more():
+    makers = Makers(4)
+    for number, block in enumerate(made_ahead(makers, torch.device("cuda"))):
+        assert block.rows[0]["number"] == number
+        for _ in range(2 if number == 0 else number < 3):
+            assert makers.called.acquire(timeout=20)
+        assert makers.made == list(range(min(number + 2, 4)))
+    assert len(makers.threads) == 1
+    assert threading.current_thread() not in makers.threads
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_block_that_cannot_be_made_stops_the_run_where_it_is_due(device):
+    def fails():
+        raise ValueError("no such image")
+
+    blocks = made_ahead([*Makers(2), fails], torch.device(device))
+    assert [next(blocks).rows[0]["number"] for _ in range(2)] == [0, 1]
+    with pytest.raises(ValueError, match="no such image"):
+        next(blocks)
+
+
+def test_leaving_early_ends_the_thread():
+    makers = Makers(9)
+    with closing(made_ahead(makers, torch.device("cuda"))) as blocks:
+        next(blocks)
+    assert makers.made in ([0], [0, 1])
+    assert not any(thread.is_alive() for thread in makers.threads)
