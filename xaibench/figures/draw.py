@@ -14,6 +14,7 @@ from xaibench import galleries
 from xaibench.figures import (
     agreement,
     bands,
+    cost,
     curves,
     gallery,
     panels,
@@ -44,6 +45,7 @@ def draw_all(folder: Path, progress: Progress) -> list[Path]:
     makers: dict[str, Callable[[], Iterator[tuple[str, Figure | None]]]] = {
         "training": run.training,
         "ranking": run.rankings,
+        "cost": run.faithfulness_by_cost,
         "curves": run.curves,
         "panels": run.panels,
         "agreement": run.agreement,
@@ -81,6 +83,10 @@ class _Run(FinishedRun):
     def rankings(self) -> Iterator[tuple[str, Figure | None]]:
         if self.order:
             yield "ranking", ranking.draw(ranking.telling(summarise(self.scores)))
+
+    def faithfulness_by_cost(self) -> Iterator[tuple[str, Figure | None]]:
+        if self.order:
+            yield "cost", cost.draw(summarise(self.scores), self.costs)
 
     def curves(self) -> Iterator[tuple[str, Figure | None]]:
         table = self.parquet("curves.parquet")
