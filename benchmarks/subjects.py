@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from benchmarks.sizes import Size
 from xaibench.config import SegmentOptions
+from xaibench.masking.batches import automatic_batch_size
 from xaibench.models.base import Classifier
 from xaibench.models.timm import Timm
 from xaibench.precision import Acceleration
@@ -25,7 +26,7 @@ from xaibench.types import Batch
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20
-_MODEL_BATCH = 64
+_SETTLING = 64  # images that batch norms see at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ def subject(
     if pixels is None:
         pixels, source = smooth_noise(size, images), "seeded smooth noise"
     model = _model(size, pixels).to(device=device, memory_format=torch.channels_last)
-    model.acceleration = acceleration
+    model.acceleration, model.batch_size = acceleration, automatic_batch_size(model)
     half = copy.deepcopy(model)
     half.precision = "bf16"
     ids = tuple(f"image_{i}" for i in range(images))
@@ -137,7 +138,6 @@ def _model(size: Size, images: Tensor) -> Classifier:
         _settle_norms(model, images)
         _spread_scores(model, images)
     model.requires_grad_(False)
-    model.batch_size = _MODEL_BATCH
     return model.eval()
 
 
@@ -156,7 +156,7 @@ def _settle_norms(model: Classifier, images: Tensor) -> None:
         norm.momentum = None  # the plain mean over batches
     model.train()
     for _ in range(2):
-        model(torch.cat([images, torch.rand_like(images)])[:_MODEL_BATCH])
+        model(torch.cat([images, torch.rand_like(images)])[:_SETTLING])
     model.eval()
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -169,7 +169,7 @@ def _spread_scores(model: Classifier, images: Tensor) -> None:
     Saturated scores would agree whatever was computed.
     """
     gone = [images * (torch.rand_like(images[:, :1]) < share) for share in (0.0, 0.3, 0.7, 1.0)]
-    logits = model(torch.cat(gone)[: 4 * _MODEL_BATCH])
+    logits = model(torch.cat(gone)[: 4 * _SETTLING])
     scale = 1.5 / logits.std(0).clamp_min(1e-3)
     head = model.module(model.linear_head)
     head.bias.copy_((head.bias - logits.mean(0)) * scale)
