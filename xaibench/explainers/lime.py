@@ -19,6 +19,8 @@ from xaibench.registry import register
 from xaibench.segmentation import Segmentation
 from xaibench.types import Batch, Space
 
+_AT_ONCE = 16
+
 
 @register("explainer")
 @dataclass(frozen=True)
@@ -57,7 +59,10 @@ class Lime(Explainer):
             else fill_images(batch, self.hide)
         )
         scores = masked_scores(model, batch.images, fills, batch.targets, masks, self.space)
-        weights = self._selected(ridge_coefficients(kept, scores, numbers, self.kernel_width))
+        # Some images at a time: in double precision, samples of a large block fill a GPU.
+        parts = zip(*(t.split(_AT_ONCE) for t in (kept, scores, numbers)), strict=True)
+        weights = torch.cat([ridge_coefficients(*part, self.kernel_width) for part in parts])
+        weights = self._selected(weights)
         # One image without a score must not pass for one without evidence.
         weights = weights.masked_fill(~scores.isfinite().all(1, keepdim=True), torch.nan)
         return weights.float().gather(1, segments.flatten(1)).view(segments.shape)
