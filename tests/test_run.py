@@ -399,3 +399,20 @@ def test_an_edited_plugin_makes_another_run(lab, quick):
 def test_a_run_without_a_metric_of_maps_is_refused(lab):
     with pytest.raises(UserError, match="name one that scores maps"):
         lab.run("none", "metrics={shuffled_labels: }")
+
+
+def test_workers_and_blocks_made_ahead_change_no_byte(lab, quick, monkeypatch):
+    """The way of a GPU, taken on the CPU: every table and map is that of the plain way."""
+    blocks = ("images_per_block=3", "explainers={lime: {samples: 30}, superpixel_occlusion: }")
+    plain = lab.run("plainly", *blocks)
+    ahead = module.made_ahead
+    monkeypatch.setattr(module, "workers_beside", lambda device: 2)
+    monkeypatch.setattr(module, "made_ahead", lambda makers, _: ahead(makers, torch.device("cuda")))
+    other = lab.run("ahead", *blocks)
+    for name in (*TABLES, "maps.h5"):
+        assert (other / name).read_bytes() == (plain / name).read_bytes(), name
+    kept = {file.name: file.read_bytes() for file in (lab.folder / "plainly/cache").rglob("*.npz")}
+    assert kept == {
+        file.name: file.read_bytes() for file in (lab.folder / "ahead/cache").rglob("*.npz")
+    }
+    assert len(kept) == 2 * 4  # SLIC and quickshift of each image

@@ -250,3 +250,10 @@ def test_copies_are_drawn_as_the_package_draws_them():
     for rows, seed, number in zip(kept, seeds, numbers, strict=True):
         assert np.array_equal(rows[:, :number], package_sample(seed % 2**32, 40, number))
         assert not rows[:, number:].any()
+
+
+def test_an_image_of_a_large_block_has_the_map_that_it_has_alone():
+    model, batch = toy_model(), toy_batch(images=18)
+    maps = Lime(40, "slic")(model, batch).maps
+    for i in (0, 3, 15, 16, 17):
+        assert torch.allclose(Lime(40, "slic")(model, batch.take([i])).maps[0], maps[i], atol=1e-6)
