@@ -65,7 +65,7 @@ def of_runs(folders: Sequence[Path], scores: pd.DataFrame) -> pd.DataFrame:
     pooled = _grouped(timings, _OF_EACH, _SCORE_PASSES)
     apart = _grouped(timings, [*_OF_EACH, "device"], [*MEASURED, *_SCORE_MEASURED])
     table = table.merge(pooled, "left", _OF_EACH).merge(apart, "left", _OF_EACH)
-    table = table.astype(dict.fromkeys([*EXPLAINING, *SCORING], float))
+    table = table.astype(dict.fromkeys([*EXPLAINING, *SCORING], float) | {"device": "string"})
     return table[[*_OF_EACH, "device", *EXPLAINING, *SCORING]]
 
 

@@ -34,6 +34,15 @@ def test_missing_files_leave_their_figures_out(finished_run):
     assert [path.name for path in paths] == ["ranking.png", "ranking.pdf"]
 
 
+def test_cost_is_drawn_where_the_run_tells_it(finished_run, scores):
+    for name in ("maps.h5", "curves.parquet", "training_log.csv"):
+        (finished_run / name).unlink()
+    told = scores.assign(forward_passes=scores["explainer"].map(len), backward_passes=0)
+    told.to_parquet(finished_run / "scores.parquet")
+    paths = draw_all(finished_run, SilentProgress())
+    assert [p.name for p in paths] == ["ranking.png", "ranking.pdf", "cost.png", "cost.pdf"]
+
+
 def test_more_than_eight_explainers_are_several_panels(finished_run, monkeypatch):
     monkeypatch.setattr("xaibench.figures.draw.save", lambda figure, folder, name: [folder / name])
     for name in ("training_log.csv", "curves.parquet"):

@@ -8,10 +8,13 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from xaibench.errors import UserError
 from xaibench.report.page import write_page
+from xaibench.results import TIMINGS
 
 EVIL = "<script>alert(1)</script>"
 
@@ -86,3 +89,20 @@ def test_says_that_images_are_generated_and_shows_every_explainer(folder):
 def test_a_folder_without_a_run_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="manifest"):
         write_page(tmp_path)
+
+
+def test_has_the_costs_of_every_explainer_or_dashes(folder):
+    text = write_page(folder).read_text()
+    heads = "<th>forward passes</th><th>backward passes</th><th>seconds</th><th>peak MiB</th>"
+    assert text.count(heads) == 2
+    assert "<td>1</td><td>0</td><td>–</td><td>–</td></tr>" in text
+    row = {
+        "run": "r", "explainer": "good", "block": 0, "images": 8, "device": "GPU <A>",
+        "explain_seconds": 4.0, "explain_peak_bytes": 2**30, "score_seconds": 8.0,
+        "score_forward": 80, "score_backward": 0, "score_peak_bytes": 2**20,
+    }  # fmt: skip
+    pq.write_table(pa.Table.from_pylist([row], schema=TIMINGS), folder / "timings.parquet")
+    text = write_page(folder).read_text()
+    assert "<td>1</td><td>0</td><td>0.500</td><td>1024</td></tr>" in text
+    assert "<td>good</td><td>10</td><td>0</td><td>1.00</td><td>1.0</td></tr>" in text
+    assert "<li>seconds and memory on GPU &lt;A&gt;</li>" in text

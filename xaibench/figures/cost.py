@@ -82,7 +82,7 @@ def _cost(costs: pd.DataFrame) -> tuple[pd.Series, str, str | None]:
         seconds = timed.set_index("explainer")["seconds"]
         return seconds, "seconds a map", device if pd.notna(device) else None
     passes = costs.drop_duplicates("explainer").set_index("explainer")[PASSES]
-    return passes.sum(axis=1, skipna=False), "passes a map, forward and backward", None
+    return passes.sum(axis=1, skipna=False), "passes a map", None
 
 
 def front(cost: Sequence[float], merit: Sequence[float]) -> list[int]:
