@@ -119,3 +119,7 @@ def test_columns_without_a_value_are_numbers_still(tmp_path):
 )
 def test_hardware_in_a_few_words(device, told):
     assert hardware_of(device, "Chip", 4) == told
+
+
+def test_one_thread_is_one():
+    assert hardware_of("cpu", "Chip", 1) == "Chip, 1 thread"

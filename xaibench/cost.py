@@ -39,7 +39,7 @@ def hardware_of(device: str, processor: str, threads: int) -> str:
         device: ``cpu``, ``mps``, or the GPU's name.
     """
     if device == "cpu":
-        return f"{processor}, {threads} threads"
+        return f"{processor}, {threads} thread{'s' * (threads != 1)}"
     return f"{device} on {processor}" if device == "mps" else device
 
 
