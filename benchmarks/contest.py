@@ -19,9 +19,10 @@ OURS = "xaibench"
 
 def largest_difference(ours: Tensor, theirs: Tensor) -> float:
     """Return the largest difference of two outputs; NaN stands for no value in both or in none."""
+    theirs = theirs.to(ours.device)
     if not torch.equal(ours.isnan(), theirs.isnan()):
         return math.inf
-    return float((ours.double() - theirs.double().to(ours.device)).nan_to_num().abs().max())
+    return float((ours.double() - theirs.double()).nan_to_num().abs().max())
 
 
 Gap = Callable[[Tensor, Tensor], float]

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from benchmarks import loops, peer_explainers, peer_metrics
 from benchmarks.contest import OURS, Contestant, Gap, largest_difference
-from benchmarks.sizes import Size
 from benchmarks.subjects import Subject
 from xaibench.explainers.base import Explainer
 from xaibench.explainers.grad_cam import GradCam
@@ -55,21 +54,6 @@ class _Peer:
     run: Callable[[Batch], Tensor]
     gap: Gap | None = largest_difference
     note: str = ""
-
-
-def methods(subject: Subject) -> dict[str, Callable[[], Method]]:
-    """Return name -> how a method of the subject is made."""
-    makers = (
-        deletion_insertion,
-        pixel_flipping,
-        cumulative_drop,
-        square_occlusion,
-        superpixel_occlusion,
-        lime,
-        integrated_gradients,
-        grad_cam,
-    )
-    return {maker.__name__: partial(maker, subject) for maker in makers}
 
 
 def deletion_insertion(subject: Subject) -> Method:
@@ -219,12 +203,25 @@ def grad_cam(subject: Subject) -> Method:
     return _method(subject, "grad_cam", ours, [peer], said, 3, images=images, backward=True)
 
 
+_MAKERS = (
+    deletion_insertion,
+    pixel_flipping,
+    cumulative_drop,
+    square_occlusion,
+    superpixel_occlusion,
+    lime,
+    integrated_gradients,
+    grad_cam,
+)
+METHODS = tuple(maker.__name__ for maker in _MAKERS)
+
+
+def methods(subject: Subject) -> dict[str, Callable[[], Method]]:
+    """Return name -> how a method of the subject is made."""
+    return {maker.__name__: partial(maker, subject) for maker in _MAKERS}
+
+
 _CAPTUM_CALLS = {"default": None, "64 an evaluation": 64}
-
-
-def images_needed(size: Size) -> int:
-    """Return the images of the method that takes most."""
-    return max(size.images, size.lime_images, size.cam_images)
 
 
 def _segments(subject: Subject) -> str:

@@ -16,24 +16,14 @@ from typing import get_args
 import torch
 
 from benchmarks.contest import OURS, Bare, Contestant, compete
-from benchmarks.methods import HALF, Method, images_needed, methods
+from benchmarks.methods import HALF, METHODS, Method, methods
 from benchmarks.records import RESULTS, Record, machine, row, slug
-from benchmarks.sizes import QUICK, SIZES, Size
+from benchmarks.sizes import QUICK, SIZES, Size, on_gpu
 from benchmarks.subjects import Subject, subject
 from benchmarks.tables import line, renew
 from xaibench.device import choose_device, reproducible
 from xaibench.precision import Acceleration
 
-METHODS = (
-    "deletion_insertion",
-    "pixel_flipping",
-    "cumulative_drop",
-    "square_occlusion",
-    "superpixel_occlusion",
-    "lime",
-    "integrated_gradients",
-    "grad_cam",
-)
 # Seconds of each method beside one another, roughly.
 _SHARES = dict(zip(METHODS, (10, 8, 6, 6, 5, 20, 4, 2), strict=True))
 _WIDTHS = (21, 42, 9, 13, 8, 7, 10, 0)
@@ -59,7 +49,7 @@ def measure(
     rows: list[dict] = []
     left = Left([(size, name) for size in sizes for name in names])
     for size in sizes:
-        its = subject(size, images_needed(size), device, acceleration)
+        its = subject(size, size.most_images, device, acceleration)
         say(f"{size.name}: {size.architecture}, {size.pixels} px, {its.source}, {device}")
         say(_columns(["method", "implementation", "s/image", "passes", "× limit", "× ours",
                       "difference", "note"]))  # fmt: skip
@@ -117,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     known = QUICK if options.quick else SIZES
-    sizes = [_changed(known[name], options) for name in options.sizes or known]
+    fitted = on_gpu if device.type == "cuda" else lambda size: size
+    sizes = [_changed(fitted(known[name]), options) for name in options.sizes or known]
     about = machine(device)
     folder = options.out or (RESULTS / "cache" if options.quick else RESULTS)
     record = Record(folder / f"{slug(about)}.json", about)

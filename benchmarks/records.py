@@ -12,13 +12,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import torch
 
-from benchmarks.contest import Contest, Result
-from benchmarks.methods import Method
-from benchmarks.subjects import Subject
 from xaibench.atomic import replacing
+
+if TYPE_CHECKING:  # a machine that lacks a package can still tell what it has
+    from benchmarks.contest import Contest, Result
+    from benchmarks.methods import Method
+    from benchmarks.subjects import Subject
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "timm", "captum", "lime", "grad-cam", "quantus", "torchcam", "numpy")
@@ -118,9 +121,9 @@ class Record:
         self.content["rows"] = [*kept, *new.values()]
         self.write()
 
-    def put(self, section: str, content: object) -> None:
+    def put(self, section: str, content: Mapping[str, object]) -> None:
         """Put a section's content in place of the older one."""
-        self.content[section] = content
+        self.content[section] = {**content, "date": today()}
         self.write()
 
     def write(self) -> None:

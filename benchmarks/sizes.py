@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xaibench.types import Task
 
@@ -41,6 +41,11 @@ class Size:
     segments: int = 50
     samples: int = 200
     path: int = 50
+
+    @property
+    def most_images(self) -> int:
+        """Images of the method that takes most."""
+        return max(self.images, self.lime_images, self.cam_images)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -84,3 +89,13 @@ _QUICK = (
 )  # fmt: skip
 QUICK = {size.name: size for size in _QUICK}
 """So small that all of it takes seconds: for trying the flow, never for a figure."""
+
+
+def on_gpu(size: Size) -> Size:
+    """Return the size with images enough to fill a GPU's batches."""
+    return replace(
+        size,
+        images=4 * size.images,
+        lime_images=4 * size.lime_images,
+        cam_images=8 * size.cam_images,
+    )

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
+from xaibench.atomic import replacing
+
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _COLUMNS = (
     "method",
@@ -33,7 +35,15 @@ def renew(page: Path, results: Path) -> None:
         raise ValueError(f"{page} lacks the lines {BEGIN} and {END}, in this order")
     records = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
     body = "\n\n".join(render(record) for record in records) or "No figures yet."
-    page.write_text(f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}", encoding="utf-8")
+    with replacing(page) as file:
+        file.write_text(f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}", encoding="utf-8")
+
+
+def write_page(record: Mapping, path: Path) -> Path:
+    """Write all tables of a record as Markdown; returns the path."""
+    with replacing(path) as file:
+        file.write_text(render(record) + "\n", encoding="utf-8")
+    return path
 
 
 def render(record: Mapping) -> str:
