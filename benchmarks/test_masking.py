@@ -2,48 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
-from xaibench.checks import toy_batch
-from xaibench.masking import removal_curve, step_counts
-from xaibench.models.timm import Timm
+from benchmarks.conftest import IMAGES
+from xaibench.masking import (
+    BoxMasks,
+    RankMasks,
+    SegmentMasks,
+    SharedMasks,
+    fill_images,
+    masked_scores,
+    removal_curve,
+    step_counts,
+)
 
-STEPS, IMAGES, SIDE = 32, 8, 96
+MASKS = 64
+STEPS = 32
 
 
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    built = Timm(weights="none").build(
-        task="binary", classes=("a", "b"), channels=3, size=(SIDE, SIDE)
+def rank_masks(its):
+    side = its.size.pixels
+    ranks = (its.maps * side**2).long()
+    thresholds = torch.linspace(0, side**2, MASKS).long().expand(IMAGES, -1)
+    return RankMasks(ranks, thresholds, _counts(its))
+
+
+def segment_masks(its):
+    segments = its.batch.segments
+    generator = torch.Generator().manual_seed(0)
+    replaced = torch.rand(IMAGES, MASKS, int(segments.max()) + 1, generator=generator) < 0.5
+    return SegmentMasks(segments, replaced, _counts(its))
+
+
+def box_masks(its):
+    side = its.size.pixels
+    top = torch.arange(MASKS) % (side - 16)
+    boxes = torch.stack([top, top + 16, top, top + 16], dim=1)
+    return BoxMasks(boxes, (side, side), _counts(its))
+
+
+def shared_masks(its):
+    side = its.size.pixels
+    generator = torch.Generator().manual_seed(0)
+    return SharedMasks(torch.rand(MASKS, side, side, generator=generator) < 0.5, _counts(its))
+
+
+def _counts(its):
+    return torch.full_like(its.batch.targets, MASKS)
+
+
+@pytest.mark.benchmark(group=f"masked scores, {IMAGES} images x {MASKS} masks")
+def test_bare_passes_for_masks(benchmark, bare):
+    benchmark.pedantic(bare, (IMAGES * MASKS,), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group=f"masked scores, {IMAGES} images x {MASKS} masks")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("form", [rank_masks, segment_masks, box_masks, shared_masks])
+def test_masked_scores(benchmark, its, form, precision):
+    model = its.half if precision == "bf16" else its.model
+    batch, masks = its.fresh(IMAGES), form(its)
+    what = (model, batch.images, fill_images(batch, "dataset_mean"), batch.targets, masks)
+    scores = benchmark.pedantic(masked_scores, what, rounds=5, warmup_rounds=1)
+    assert scores.shape == (IMAGES, MASKS)
+
+
+@pytest.mark.benchmark(group=f"removal curves, {IMAGES} images x {STEPS} steps")
+def test_bare_passes_for_curves(benchmark, bare):
+    benchmark.pedantic(bare, (IMAGES * (STEPS - 1),), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group=f"removal curves, {IMAGES} images x {STEPS} steps")
+@pytest.mark.parametrize("insert", [False, True], ids=["deletion", "insertion"])
+def test_removal_curve(benchmark, its, insert):
+    counts = step_counts(STEPS, its.size.pixels**2, its.maps.device)
+    curve = lambda: removal_curve(
+        its.model, its.fresh(IMAGES), its.maps, counts, fill="black", space="prob", insert=insert
     )
-    return built.eval().to(memory_format=torch.channels_last)
-
-
-@pytest.mark.benchmark(group="deletion, 8 images x 32 steps, ResNet-18 at 96 px")
-def test_bare_passes(benchmark, model):
-    images = torch.rand(64, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
-    passes = IMAGES * (STEPS - 1)
-
-    def bare():
-        with torch.inference_mode():
-            for start in range(0, passes, 64):
-                model(images[: min(64, passes - start)])
-
-    benchmark.pedantic(bare, rounds=5, warmup_rounds=1)
-
-
-@pytest.mark.benchmark(group="deletion, 8 images x 32 steps, ResNet-18 at 96 px")
-def test_deletion_curve(benchmark, model):
-    batch = toy_batch(images=IMAGES)
-    images = torch.nn.functional.interpolate(batch.images, SIDE)
-    segments = torch.zeros(IMAGES, SIDE, SIDE, dtype=torch.long)
-    batch = replace(batch, images=images, segments=segments)
-    maps = torch.rand(IMAGES, SIDE, SIDE)
-    counts = step_counts(STEPS, SIDE * SIDE, maps.device)
-    curve = lambda: removal_curve(model, batch, maps, counts, fill="black", space="prob")
     y = benchmark.pedantic(curve, rounds=5, warmup_rounds=1)
     assert y.shape == (IMAGES, STEPS + 1)
