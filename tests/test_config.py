@@ -47,7 +47,11 @@ def refused(path: Path, *overrides: str) -> str:
 
 # Key, value, and what is said of it behind the key.
 MISTAKES = [
-    ("nmae", "x", "unknown key 'nmae'; allowed: acceleration, batch_size, dataset, .* .did you mean 'name'.."),
+    (
+        "nmae",
+        "x",
+        "unknown key 'nmae'; allowed: acceleration, batch_size, dataset, .* .did you mean 'name'..",
+    ),
     ("training.epohcs", "3", "unknown key 'epohcs'; allowed: .* .did you mean 'epochs'.."),
     ("training.augment.rotaton", "3", "unknown key 'rotaton'; .* .did you mean 'rotation'.."),
     ("dataset.synthetic.trian", "4", "unknown key 'trian'"),

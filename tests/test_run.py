@@ -21,13 +21,14 @@ import pytest
 import torch
 from matplotlib.text import Text
 
-from xaibench import cost
+from xaibench import cells, cost
 from xaibench import run as module
 from xaibench.config import load
 from xaibench.datasets.pcam_synthetic import write_dataset
 from xaibench.errors import UserError
 from xaibench.figures import base, draw
 from xaibench.progress import LineProgress, Progress, SilentProgress
+from xaibench.results import Cell, RunFolder
 from xaibench.segmentation import Slic
 from xaibench.segments import Segmenter
 
@@ -105,6 +106,7 @@ class Lab:
             "model={use: small_net}",
             "training={epochs: 1, batch_size: 8}",
             "segments.n_segments=8",
+            "batch_size=16",  # so small that each cell is scored alone
             "device=cpu",
             "explainers={random: , square_occlusion: {window: 48, stride: 48}, darkness: }",
             "metrics={deletion: {steps: 4}, pointing_game: , shuffled_labels: {permutations: 9}, "
@@ -154,14 +156,14 @@ def quick(monkeypatch):
 @pytest.fixture
 def scored(monkeypatch):
     """The cells that were scored, in order."""
-    cells, score = [], module.score_cell
+    done, score = [], cells.score_cells
 
-    def note(cell, *arguments, **named):
-        cells.append(cell.folder)
-        return score(cell, *arguments, **named)
+    def note(explainers, *arguments, **named):
+        done.extend(cell.folder for cell in explainers)
+        return score(explainers, *arguments, **named)
 
-    monkeypatch.setattr(module, "score_cell", note)
-    return cells
+    monkeypatch.setattr(cells, "score_cells", note)
+    return done
 
 
 @pytest.fixture
@@ -170,7 +172,7 @@ def stopped_after(monkeypatch, scored):
 
     @contextmanager
     def stop(count: int) -> Iterator[None]:
-        score = module.score_cell
+        score = cells.score_cells
 
         def interrupted(*arguments, **named):
             if len(scored) == count:
@@ -178,7 +180,7 @@ def stopped_after(monkeypatch, scored):
             return score(*arguments, **named)
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012
-            patch.setattr(module, "score_cell", interrupted)
+            patch.setattr(cells, "score_cells", interrupted)
             yield
 
     return stop
@@ -320,9 +322,32 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert untimed(resumed).equals(untimed(whole))
 
 
+def test_a_group_that_was_written_in_part_is_scored_whole(lab, quick, scored, monkeypatch):
+    """Cells of one block, scored together: what is there already is not written again."""
+    together = "batch_size=64"
+    undisturbed = lab.run("together", together)
+    assert len(scored) == 6
+    write = RunFolder.write
+
+    def stop(folder, cell, result):
+        if cell == Cell("square_occlusion", 1):
+            raise KeyboardInterrupt
+        return write(folder, cell, result)
+
+    monkeypatch.setattr(RunFolder, "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        lab.run("in_part", together)
+    monkeypatch.setattr(RunFolder, "write", write)
+    scored.clear()
+    resumed = lab.run("in_part", together)
+    assert len(scored) == 3
+    for name in (*TABLES, "maps.h5"):
+        assert (resumed / name).read_bytes() == (undisturbed / name).read_bytes(), name
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_stopped(lab, quick, scored):
-    many = ("images.count=12", "images_per_block=1")
+    many = ("images.count=12", "images_per_block=2")
     settings = [word for each in lab.settings(*many) for word in ("--set", each)]
     # As many threads as here: with more of them convolutions round the last bit another way.
     code = (
@@ -337,10 +362,10 @@ def test_a_killed_run_goes_on_where_it_stopped(lab, quick, scored):
         os.kill(process.pid, signal.SIGKILL)
     (stopped,) = out.glob("tiny/*")
     kept = {path.relative_to(stopped / "cells").as_posix() for path in stopped.glob(CELLS)}
-    assert 5 <= len(kept) < 36
+    assert 5 <= len(kept) < 18
     resumed = lab.run("killed", *many)
     assert resumed == stopped
-    assert len(scored) == 36 - len(kept)
+    assert len(scored) == 18 - len(kept)
     assert not kept & set(scored)
     undisturbed = lab.run("undisturbed", *many)
     for name in TABLES:
@@ -405,9 +430,9 @@ def test_workers_and_blocks_made_ahead_change_no_byte(lab, quick, monkeypatch):
     """The way of a GPU, taken on the CPU: every table and map is that of the plain way."""
     blocks = ("images_per_block=3", "explainers={lime: {samples: 30}, superpixel_occlusion: }")
     plain = lab.run("plainly", *blocks)
-    ahead = module.made_ahead
+    ahead = cells.made_ahead
     monkeypatch.setattr(module, "workers_beside", lambda device: 2)
-    monkeypatch.setattr(module, "made_ahead", lambda makers, _: ahead(makers, torch.device("cuda")))
+    monkeypatch.setattr(cells, "made_ahead", lambda makers, _: ahead(makers, torch.device("cuda")))
     other = lab.run("ahead", *blocks)
     for name in (*TABLES, "maps.h5"):
         assert (other / name).read_bytes() == (plain / name).read_bytes(), name

@@ -20,7 +20,7 @@ from xaibench.metrics.deletion import Deletion
 from xaibench.metrics.pointing_game import PointingGame
 from xaibench.results import SCORES, Cell
 from xaibench.rows import Block
-from xaibench.scoring import score_cells, scored_together
+from xaibench.scoring import score_cells
 
 ABOUT = {"run": "r", "dataset": "toy", "split": "test", "model": "toy", "label": "a"}
 IMAGES = 5
@@ -276,18 +276,3 @@ def test_their_passes_fill_batches_across_explainers(model, block):
     score_cells(cells, {"deletion": Deletion(steps=8)}, model, block, "slic")
     own = [IMAGES] * 6  # each explainer's own pass, and the two ends of the curve, once a block
     assert sorted(sizes) == sorted([*own, 64, 64, 12])  # 4 explainers x 5 images x 7 steps
-
-
-@pytest.mark.parametrize(
-    ("images", "batch_size", "groups"),
-    [(16, 64, [1, 1, 1]), (16, 1024, [3]), (2, 32, [2, 1]), (1, 1, [1, 1, 1])],
-)
-def test_a_group_is_no_larger_than_full_batches_need(images, batch_size, groups):
-    explaining = [Cell(name, 0) for name in ("a", "b", "c")]
-    found = list(
-        scored_together([explaining[0], Cell(None, 0), *explaining[1:]], images, batch_size)
-    )
-    assert found[0] == [Cell(None, 0)]
-    assert [len(group) for group in found[1:]] == groups
-    assert [cell for group in found[1:] for cell in group] == explaining
-    assert list(scored_together([], images, batch_size)) == []

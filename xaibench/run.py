@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from xaibench.atomic import replacing
-from xaibench.blocks import blocks_of, made_ahead, make_block
+from xaibench.blocks import blocks_of
+from xaibench.cells import explain_and_score
 from xaibench.config import RunConfig, dump
 from xaibench.datasets.base import Data, channel_mean
 from xaibench.device import choose_device, reproducible
 from xaibench.errors import UserError
-from xaibench.fitting import Fitted, by_target, fitted_models, training_log
+from xaibench.fitting import Fitted, fitted_models, training_log
 from xaibench.manifest import describe
-from xaibench.metrics.base import ImageMetric, MapMetric, PredictionMetric, TwinMetric
+from xaibench.metrics.base import MapMetric, PredictionMetric, TwinMetric
 from xaibench.predictions import prediction_table, with_selection
 from xaibench.present import present
 from xaibench.progress import Progress
 from xaibench.provenance import code_version, plugin_version
-from xaibench.results import Cell, RunFolder
+from xaibench.results import RunFolder
 from xaibench.rows import prediction_rows
-from xaibench.scoring import score_cells, score_images, scored_together
 from xaibench.segments import Segmenter, workers_beside
 from xaibench.selection import check_images, select, with_targets
 from xaibench.submission import check_submission, submission_table
@@ -113,60 +111,6 @@ def predict_and_select(
     if asked != "all" and len(chosen) < asked:
         progress.say(f"images: only {len(chosen)} of the {asked} asked for are there")
     return predictions, chosen
-
-
-def explain_and_score(
-    config: RunConfig,
-    data: Data,
-    fitted: Sequence[Fitted],
-    blocks: Sequence[pd.DataFrame],
-    mean: np.ndarray,
-    folder: RunFolder,
-    about: dict[str, object],
-    segmenter: Segmenter,
-    progress: Progress,
-) -> None:
-    """Do every cell (explainer, or none, x block of images) that is not done yet."""
-    of_maps = (MapMetric, TwinMetric)
-    metrics = {k: m for k, m in config.metrics.items() if isinstance(m, of_maps)}
-    of_images = {k: m for k, m in config.metrics.items() if isinstance(m, ImageMetric)}
-    models = by_target(fitted, data.classes)
-    whose = [None, *config.explainers]
-    total, done = sum(map(len, blocks)) * len(whose), 0
-    pending = []
-    for number, rows in enumerate(blocks):
-        cells = [Cell(e, number) for e in whose]
-        left = [cell for cell in cells if not folder.has(cell)]
-        its = models[rows["target"].iloc[0]]
-        make = partial(
-            make_block,
-            rows,
-            its.data,
-            config.images.split,
-            about=about,
-            dataset_mean=mean,
-            segments=config.segments,
-            seed=config.seed,
-            device=its.model.device,
-            segmenter=segmenter,
-            explainers=[config.explainers[c.explainer] for c in left if c.explainer],
-        )
-        pending += [(rows, its, left, make)] if left else []
-        done += len(rows) * (len(cells) - len(left))
-    making = made_ahead([make for *_, make in pending], fitted[0].model.device)
-    stage = progress.stage("Explaining and scoring", total, done)
-    with closing(making), stage as advance:
-        for (rows, its, left, _), block in zip(pending, making, strict=True):
-            about_block = (its.model, block, config.segments.id)
-            for cells in scored_together(left, len(rows), its.model.batch_size):
-                if cells[0].explainer is None:
-                    results = [score_images(cells[0], of_images, *about_block)]
-                else:
-                    explainers = {c: config.explainers[c.explainer] for c in cells}
-                    results = score_cells(explainers, metrics, *about_block, its.twin)
-                for cell, result in zip(cells, results, strict=True):
-                    folder.write(cell, result)
-                    advance(len(rows))
 
 
 def record(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,19 +88,6 @@ def score_cells(
         done.append(_result(cell, each, own, metrics, model, block, segments, timing))
         first = rows.stop
     return done
-
-
-def scored_together(cells: Sequence[Cell], images: int, batch_size: int) -> Iterator[list[Cell]]:
-    """Yield the cells of a block in groups whose maps are scored at once.
-
-    A map costs about a hundred passes, so that a twelfth of a batch's size in maps fills some
-    eight batches, and what the last one lacks weighs little. More in a group would only lose
-    more where a run is stopped. A cell without an explainer stands alone.
-    """
-    at_once = math.ceil(batch_size / (12 * images))
-    explaining = [cell for cell in cells if cell.explainer is not None]
-    yield from ([cell] for cell in cells if cell.explainer is None)
-    yield from (explaining[k : k + at_once] for k in range(0, len(explaining), at_once))
 
 
 def score_images(

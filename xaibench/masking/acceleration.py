@@ -57,5 +57,6 @@ class _Graphed:
                 self._net(self._inputs)
         torch.cuda.current_stream().wait_stream(aside)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # Another thread makes the next block and pins memory: no business of the capture.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._outputs = self._net(self._inputs)
