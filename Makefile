@@ -5,7 +5,7 @@ CONFIG ?= configs/pcam_resnet18.yaml
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test test-slow lint clean
+.PHONY: run test test-slow lint bench clean
 
 run: $(VENV)/.run  ## install, then run the main config (CONFIG=... for another)
 	$(BIN)/xaibench run $(CONFIG)
@@ -18,6 +18,9 @@ test-slow: $(VENV)/.test  ## the long tests that `make test` leaves out
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+bench: $(VENV)/.bench  ## time ours and peers side by side (SIZES=... for another network)
+	$(BIN)/python -m benchmarks.peers --sizes $(or $(SIZES),resnet18_96)
 
 clean:  ## remove the virtual environment, not the results
 	rm -rf $(VENV)
@@ -36,3 +39,7 @@ $(VENV)/.run: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable ".[dev]"
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable ".[dev,bench]"
+	@touch $@

@@ -85,13 +85,14 @@ In the order of importance. Imported one by one: a missing package takes only wh
 def run_sections(names: Sequence[str], stage: Stage) -> list[str]:
     """Run each section that there is time for and record it; returns those that failed."""
     failed, skipped, record = [], {}, stage.record
+    record.put("left_out", {"sections": skipped})
     for name in names:
         module, least = SECTIONS[name]
         if stage.deadline.left() < least:
             left = max(0, stage.deadline.left())
             skipped[name] = f"needs about {least:.0f} s, and {left:.0f} s are left"
             print(f"\n== {name}: left out: {skipped[name]}", flush=True)
-            record.put("left_out", skipped)
+            record.put("left_out", {"sections": skipped})
             continue
         print(f"\n== {name} ({stage.deadline.left():.0f} s left)", flush=True)
         begun = time.monotonic()

@@ -1,0 +1,81 @@
+"""The command for whole runs: sums, orders, and the flow at sizes that mean nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import half_precision, whole, whole_run
+from benchmarks.whole import CellCost
+
+
+def test_the_ratio_is_of_sums():
+    costs = [CellCost("a", 2.0, 1.0, 10, 0), CellCost("b", 10.0, 9.0, 90, 30)]
+    section = whole.summary(costs, 2, "toy")
+    assert section["times_limit"] == 12 / 10
+    assert "| all | 6 | 50 + 15 | 1.20 |" in section["table"]
+    assert "| a | 1 | 5 + 0 | 2.00 |" in section["table"]
+
+
+def test_cells_without_a_pass_have_no_ratio():
+    costs = [CellCost("none", 1.0, 0.0, 0, 0), CellCost("some", 2.0, 1.0, 4, 0)]
+    table = whole.summary(costs, 1, "toy")["table"]
+    assert "| none | 1 | 0 + 0 | – |" in table
+
+
+def test_change_is_the_mean_of_absolute_changes():
+    areas = {
+        "deletion": {"a": [[0.1, 0.3], [0.2, 0.2]], "b": [[0.5, 0.5], [0.5, 0.5]]},
+        "insertion": {"a": [[0.4, 0.4], [0.6, 0.6]], "b": [[0.5, 0.5], [0.5, 0.5]]},
+    }
+    section = half_precision.summary(areas, "toy")
+    assert section["deletion"]["mean_change"] == pytest.approx({"a": 0.1, "b": 0.0})
+    assert section["deletion"]["same"]
+    assert section["insertion"]["orders"] == [["a", "b"], ["b", "a"]]
+    assert not section["insertion"]["same"]
+    assert "CHANGES" in section["table"]
+    assert "| insertion | a | 0.4000 | 0.6000 | 2.0e-01 | 1 → 2 |" in section["table"]
+
+
+def run(tmp_path, part, monkeypatch):
+    monkeypatch.setenv("XAIBENCH_DATA", str(tmp_path / "none"))
+    said = ["--quick", "--threads", "1", "--out", str(tmp_path), "--cache", str(tmp_path / "cache")]
+    assert whole_run.main([*said, "--parts", part]) == 0
+    (path,) = tmp_path.glob("*.json")
+    return json.loads(path.read_text())[part]
+
+
+@pytest.mark.slow
+def test_limit(tmp_path, monkeypatch, capsys):
+    section = run(tmp_path, "limit", monkeypatch)
+    assert section["table"] in capsys.readouterr().out
+    names = [name for cell in section["cells"] for name in cell["explainers"].split(", ")]
+    assert len(names) == 8
+    assert all(cell["seconds"] > 0 for cell in section["cells"])
+    # Two curves of 7 inner steps for each of 8 maps of each of 2 images, at the least.
+    assert sum(cell["forward_passes"] for cell in section["cells"]) > 2 * 8 * 2 * 7
+    assert section["times_limit"] > 0
+
+
+@pytest.mark.slow
+def test_scaling(tmp_path, monkeypatch):
+    runs = run(tmp_path, "scaling", monkeypatch)["runs"]
+    assert [(r["method"], r["images"]) for r in runs] == [
+        ("deletion", 2),
+        ("deletion", 4),
+        ("superpixel_occlusion", 2),
+        ("superpixel_occlusion", 4),
+    ]
+    assert all(r["seconds_an_image"] > 0 for r in runs)
+
+
+@pytest.mark.slow
+def test_half_precision(tmp_path, monkeypatch):
+    section = run(tmp_path, "bf16", monkeypatch)
+    assert "pcam_synthetic" in section["about"]
+    assert "from random weights" in section["about"]
+    for metric in ("deletion", "insertion"):
+        assert len(section[metric]["mean_change"]) == 8
+        # The control's map knows no precision; its score does.
+        assert 0 <= section[metric]["mean_change"]["random"] < 0.1
