@@ -30,6 +30,11 @@ class ForwardNetwork:
         self._net = self._copy() if _plain(model) else None
         self._full = accelerated(self._net, model.acceleration) if self._net else None
 
+    @property
+    def net(self) -> nn.Module | None:
+        """The copy of the network; None where the model is used as it is."""
+        return self._net
+
     def normalised(
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel height width"]:

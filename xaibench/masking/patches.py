@@ -57,20 +57,25 @@ def pasted(
 
 
 def windowed(
-    clear: Float[Tensor, "image height width channel"],
-    hidden: Float[Tensor, "image height width channel"],
+    sides: Float[Tensor, "image 2 height width channel"],
     boxes: Int[Tensor, "mask 4"],
     patch: Placement,
     image: Int[Tensor, " pair"],
     mask: Int[Tensor, " pair"],
 ) -> Float[Tensor, "pair channel patch_height patch_width"]:
-    """Return patches of images: hidden inside the pair's box (see ``BoxMasks``), clear around."""
+    """Return patches of images with a window hidden, in channels_last.
+
+    Args:
+        sides: each image as it is, and its fill, which stands inside the pair's box.
+        boxes: see ``BoxMasks``.
+        patch: where the patches lie.
+    """
     rows, columns = _pixels(patch, mask)
     top, bottom, left, right = boxes[mask].T[:, :, None]
     inside = _both((rows >= top) & (rows < bottom), (columns >= left) & (columns < right))
-    pixels = _numbers(image, rows, columns, *clear.shape[1:3])
-    table = torch.cat([_vectors(clear), _vectors(hidden)])
-    return _picked(table, pixels + clear[..., 0].numel() * inside)
+    height, width = sides.shape[2:4]
+    pixels = _numbers(2 * image, rows, columns, height, width)
+    return _picked(_vectors(sides.flatten(0, 1)), pixels + height * width * inside)
 
 
 def _pixels(at: Placement, mask: Int[Tensor, " pair"]) -> tuple[Tensor, Tensor]:

@@ -39,6 +39,11 @@ class WindowPlan:
     reach: dict[fx.Node, Reach]
     sliding: dict[fx.Node, Sliding]
 
+    @property
+    def window(self) -> Placement:
+        """Where patches of the images lie."""
+        return Placement.of_patches(self.reach[self.flow.image], _STILL)
+
     def below(self, share: float) -> WindowPlan:
         """Return the plan with whole maps wherever patches cover more than a share of the map."""
         kept: dict[fx.Node, Reach] = {}
@@ -101,7 +106,7 @@ class WindowPlan:
             return 0.0
         values = prod(self.shapes[node])
         weights = module.weight[0].numel() if isinstance(module, nn.Conv2d | nn.Linear) else 0
-        return values * (weights + _MOVE)
+        return float(values * (weights + _MOVE))
 
 
 def best_plan(
@@ -118,7 +123,7 @@ def best_plan(
     plans = [local.below(share) for share in _SHARES]
     cost = lambda plan: plan.cost(masks, batch_size, device)
     best = min(plans, key=cost)
-    return best if cost(best) <= (1 - _GAIN) * cost(local.below(0)) else None
+    return best if cost(best) <= (1 - _GAIN) * cost(local.below(0.0)) else None
 
 
 def local_steps(flow: Flow, shapes: Shapes, window: Reach) -> WindowPlan:
@@ -129,11 +134,11 @@ def local_steps(flow: Flow, shapes: Shapes, window: Reach) -> WindowPlan:
         sources = flow.moving.intersection(node.all_input_nodes)
         if not sources or not sources <= reach.keys() or len(shapes.get(node, ())) != 4:
             continue
-        size, outputs = shapes[min(sources)][2:], shapes[node][2:]
-        slide = sliding_of(module, size, outputs)
+        first, outputs = next(iter(sources)), shapes[node][2:]
+        slide = sliding_of(module, shapes[first][2:], outputs)
         if slide is not None:
             sliding[node] = slide
-            reach[node] = reach[min(sources)].through(slide.slides, outputs)
+            reach[node] = reach[first].through(slide.slides, outputs)
         elif pointwise(node, module) and _aligned(flow, shapes, node):
             reach[node] = reduce(Reach.joined, (reach[source] for source in sources))
     return WindowPlan(flow, shapes, reach, sliding)
