@@ -6,12 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
 import torch
 from captum.attr import Occlusion
 
 from xaibench.checks import toy_batch, toy_model
 from xaibench.errors import UserError
+from xaibench.explainers import square_occlusion
 from xaibench.explainers.square_occlusion import SquareOcclusion
+from xaibench.masking import masked_scores
+from xaibench.masking.window_pass import WindowPass
+from xaibench.models.base import Classifier
 
 # 10 does not divide the side of 32, 32 covers it, (12, 5) leaves windows cut at the border.
 APART = [(4, 4), (8, 8), (10, 10), (16, 16), (32, 32)]
@@ -103,6 +108,34 @@ def test_costs_one_pass_a_window(window, stride, windows):
     model, batch = toy_model(), toy_batch()
     passes = SquareOcclusion(window, stride)(model, batch).passes
     assert (passes.forward, passes.backward) == (windows * len(batch), 0)
+
+
+@pytest.mark.parametrize("fill", ["blur", "black"])
+def test_the_same_map_as_of_whole_passes(fill, monkeypatch):
+    """On a network and windows that are worth recomputing apart."""
+    torch.manual_seed(0)
+    net = timm.create_model("resnet18", num_classes=2, zero_init_last=False)
+    model = Classifier(
+        net, head="softmax", classes=("a", "b"), mean=(0.5,) * 3, std=(0.25,) * 3, cam_layer=None,
+        linear_head=None, pool=None, input_shape=(3, 96, 96),
+    ).eval()  # fmt: skip
+    images = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    flat = torch.zeros(1, 96, 96)
+    batch = replace(
+        toy_batch(images=1), images=images, masks={"evidence": flat > 0}, segments=flat.long()
+    )
+    explainer, recomputed = SquareOcclusion(16, 16, fill, "logit"), []
+    run = WindowPass.logits
+    spy = lambda *args: (recomputed.append(1), run(*args))[1]
+    monkeypatch.setattr(WindowPass, "logits", spy)
+    apart = explainer(model, batch)
+    assert recomputed == [1]
+    monkeypatch.setattr(square_occlusion, "window_scores", masked_scores)
+    whole = explainer(model, batch)
+    assert recomputed == [1]
+    assert apart.maps == pytest.approx(whole.maps, abs=1e-5)
+    assert apart.passes == whole.passes
+    assert whole.maps.abs().max() > 1e-3
 
 
 def test_stride_beyond_window_is_refused():
