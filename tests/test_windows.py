@@ -64,6 +64,28 @@ def test_any_kernels_equal_whole_passes(net, share):
             assert scores == pytest.approx(whole, abs=1e-5, rel=1e-5)
 
 
+WHOLE = {
+    "means over pixels outside that do not count": nn.AvgPool2d(3, 1, 1, count_include_pad=False),
+    "means that hang over": nn.AvgPool2d(2, 2, ceil_mode=True),
+    "mirrored borders": nn.Conv2d(4, 4, 3, 1, 1, padding_mode="reflect"),
+    "statistics of the batch": nn.BatchNorm2d(4, track_running_stats=False),
+    "statistics of the map": nn.GroupNorm(2, 4),
+}
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("step", WHOLE)
+def test_steps_that_are_not_local_see_whole_maps(step):
+    torch.manual_seed(0)
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(36, 2))
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), WHOLE[step], nn.Conv2d(4, 4, 2), nn.ReLU(), *head)
+    model = classifier(net, "regression")
+    asked = question(size=(21, 23), boxes=[[0, 4, 0, 4], [17, 21, 18, 23], [9, 12, 3, 9]])
+    scores = window_scores(model, *asked)
+    assert scores == pytest.approx(masked_scores(model, *asked), abs=1e-5)
+    assert patches_of(model) == {"input_1", "_0"}
+
+
 NETWORKS = {
     "resnet18": "layer2_0_conv1",
     "resnet14t": "layer1_0_conv1",

@@ -26,7 +26,7 @@ def classifier(net: nn.Module, head: Head = "softmax", channels: int = 3, **othe
     drawn = lambda t, low: t.copy_(low + torch.rand(t.shape, generator=generator))
     with torch.no_grad():
         for norm in net.modules():
-            if isinstance(norm, nn.BatchNorm2d):
+            if isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats:
                 drawn(norm.running_mean, -0.5), drawn(norm.running_var, 0.5)
                 drawn(norm.weight, 0.5), drawn(norm.bias, -0.5)
     return Classifier(
