@@ -20,7 +20,7 @@ _MOVE = 30
 _START = {"cpu": 3e6, "cuda": 1e9}
 # Recomputing patches has to save at least so much of a whole pass.
 _GAIN = 0.1
-_SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
+_SHARES = (0.3, 0.5, 0.7, 0.9)
 
 
 @dataclass(frozen=True)
