@@ -81,8 +81,8 @@ def toy_model(head: Head = "softmax", channels: int = 3, seed: int = 0) -> Class
         net.add_module("fc", nn.Linear(16, 1 if head == "single_logit" else 2))
         with torch.no_grad():  # confident enough for scores to move when pixels go
             net.fc.weight.mul_(8)
-    return Classifier(
-        net.eval(),
+    model = Classifier(
+        net,
         head=head,
         classes=("a", "b"),
         mean=(0.5,) * channels,
@@ -93,6 +93,7 @@ def toy_model(head: Head = "softmax", channels: int = 3, seed: int = 0) -> Class
         input_shape=(channels, _SIDE, _SIDE),
         batch_size=16,
     )
+    return model.eval()
 
 
 def toy_batch(channels: int = 3, images: int = _IMAGES, seed: int = 0) -> Batch:
