@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from xaibench.types import Batch
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20
-_SETTLING = 64  # images that batch norms see at once
+_SETTLING = 32  # images with hidden parts that a model is fitted to
+_BLOBS = ((7, 1.0),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +110,13 @@ def real_images(size: Size, count: int) -> tuple[Tensor | None, str]:
     return images, "PatchCamelyon patches, resized"
 
 
-def smooth_noise(size: Size, count: int) -> Tensor:
-    """Return seeded images (B, C, H, W) in [0, 1] with structure at three scales."""
+def smooth_noise(
+    size: Size, count: int, scales: Sequence[tuple[int, float]] = ((4, 0.5), (12, 0.3), (96, 0.2))
+) -> Tensor:
+    """Return seeded images (B, C, H, W) in [0, 1]; each scale is cells a side and its weight."""
     generator = torch.Generator().manual_seed(SEED)
     total = torch.zeros(count, size.channels, size.pixels, size.pixels)
-    for cells, weight in ((4, 0.5), (12, 0.3), (size.pixels, 0.2)):
+    for cells, weight in scales:
         coarse = torch.rand(count, size.channels, cells, cells, generator=generator)
         total += weight * F.interpolate(coarse, size.pixels, mode="bilinear")
     return total.clamp(0, 1)
@@ -120,10 +124,20 @@ def smooth_noise(size: Size, count: int) -> Tensor:
 
 def _distinct_maps(size: Size, count: int) -> Tensor:
     """Return smooth maps whose values are the pixels' ranks over their number: all distinct."""
-    pixels = size.pixels**2
-    values = smooth_noise(size, count).mean(1).flatten(1)
+    values = smooth_noise(size, count, _BLOBS).mean(1).flatten(1)
     ranks = values.argsort(dim=1, stable=True).argsort(dim=1)
-    return (ranks / pixels).view(count, size.pixels, size.pixels)
+    return (ranks / size.pixels**2).view(count, size.pixels, size.pixels)
+
+
+def _hidden_parts(size: Size, images: Tensor) -> Tensor:
+    """Return images with blobs of 0 to 3/4 of their area black or at the mean: what models see."""
+    rows = torch.arange(_SETTLING) % len(images)
+    heights = smooth_noise(size, _SETTLING, _BLOBS)[:, :1].flatten(1)
+    ranks = heights.argsort(dim=1).argsort(dim=1).view(_SETTLING, 1, size.pixels, size.pixels)
+    share = torch.linspace(0, 0.75, _SETTLING)[torch.randperm(_SETTLING)].view(-1, 1, 1, 1)
+    black = (torch.arange(_SETTLING) % 2 == 0).view(-1, 1, 1, 1)
+    fill = torch.where(black, 0.0, images.mean(dim=(0, 2, 3)).view(1, -1, 1, 1))
+    return torch.where(ranks < share * size.pixels**2, fill, images[rows])
 
 
 def _model(size: Size, images: Tensor) -> Classifier:
@@ -135,14 +149,15 @@ def _model(size: Size, images: Tensor) -> Classifier:
             channels=size.channels,
             size=(size.pixels, size.pixels),
         )
-        _settle_norms(model, images)
-        _spread_scores(model, images)
+        seen = _hidden_parts(size, images)
+        _settle_norms(model, seen)
+        _spread_scores(model, seen)
     model.requires_grad_(False)
     return model.eval()
 
 
 @torch.no_grad()
-def _settle_norms(model: Classifier, images: Tensor) -> None:
+def _settle_norms(model: Classifier, seen: Tensor) -> None:
     """Give batch norms the statistics and weights of a network that has learnt something.
 
     A fresh one has mean 0 and variance 1, and some have zeros for weights: folding it would change
@@ -155,22 +170,20 @@ def _settle_norms(model: Classifier, images: Tensor) -> None:
         norm.bias.normal_(0, 0.1)
         norm.momentum = None  # the plain mean over batches
     model.train()
-    for _ in range(2):
-        model(torch.cat([images, torch.rand_like(images)])[:_SETTLING])
+    model(seen)
     model.eval()
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
 
 @torch.no_grad()
-def _spread_scores(model: Classifier, images: Tensor) -> None:
-    """Scale the head so that logits have mean 0 and deviation 1.5 over images with pixels gone.
+def _spread_scores(model: Classifier, seen: Tensor) -> None:
+    """Scale the head so that logits have mean 0 and deviation 1.5 over images with hidden parts.
 
-    Saturated scores would agree whatever was computed.
+    Saturated scores, or scores that nothing moves, would agree whatever was computed.
     """
-    gone = [images * (torch.rand_like(images[:, :1]) < share) for share in (0.0, 0.3, 0.7, 1.0)]
-    logits = model(torch.cat(gone)[: 4 * _SETTLING])
-    scale = 1.5 / logits.std(0).clamp_min(1e-3)
+    logits = model(seen)
+    scale = 1.5 / logits.std(0).clamp_min(1e-6)
     head = model.module(model.linear_head)
     head.bias.copy_((head.bias - logits.mean(0)) * scale)
     head.weight.mul_(scale[:, None])
