@@ -14,9 +14,11 @@ from benchmarks.subjects import Subject
 from benchmarks.tables import markdown
 from xaibench.explainers.lime import Lime
 
-TOLERANCE = {"fp32": 1e-3, "bf16": 1e-1}
+TOLERANCE = {"fp32": 1e-3, "bf16": 0.3}
 """Largest difference: of maps relative to the largest value of the map on the CPU, of scores (in
-[0, 1]) as it is. The device sums in another order, and convolutions choose other algorithms."""
+[0, 1]) as it is. In fp32 the device sums in another order, and convolutions choose other
+algorithms. The untrained network is far from smooth: what bf16 rounds changes its maps by a tenth
+on a CPU as well. A wrong path would change them by about 1."""
 
 
 def correctness(stage: Stage) -> dict[str, object]:
