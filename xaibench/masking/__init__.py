@@ -14,7 +14,7 @@ from xaibench.masking.fills import Fill, fill_images
 from xaibench.masking.masks import BoxMasks, Masks, RankMasks, SegmentMasks, SharedMasks
 from xaibench.masking.scores import masked_scores
 from xaibench.masking.shared import filled_score, unmasked_score
-from xaibench.masking.windows import window_scores
+from xaibench.masking.windows.scores import window_scores
 
 __all__ = [
     "BoxMasks",

@@ -12,7 +12,7 @@ from timm.layers import BatchNormAct2d, Conv2dSame, DropPath, LayerNorm2d
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from xaibench.masking.reach import Slide
+from xaibench.masking.windows.reach import Slide
 from xaibench.models.base import HOOK_TABLES
 
 Pair = tuple[int, int]

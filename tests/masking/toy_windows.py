@@ -8,9 +8,10 @@ from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn import functional as F
 
-from xaibench.masking import BoxMasks, windows
+from xaibench.masking import BoxMasks
 from xaibench.masking.network import forward_network
-from xaibench.masking.window_plan import local_steps
+from xaibench.masking.windows import scores
+from xaibench.masking.windows.plan import local_steps
 from xaibench.models.base import Classifier
 from xaibench.types import Head
 
@@ -45,14 +46,14 @@ def question(images: int = 2, size=(32, 40), boxes=BOXES, channels: int = 3, cou
 
 def patches_of(model: Classifier) -> set[str]:
     """Return the names of the steps that were done on patches the last time."""
-    passes = windows._PASSES[forward_network(model).net][1]
+    passes = scores._PASSES[forward_network(model).net][1]
     return set() if passes is None else {node.name for node in passes._reach}
 
 
 def recompute_everything(monkeypatch) -> None:
     """Make patches of whatever can be made of patches, whether that saves anything or not."""
     plan = lambda flow, shapes, window, *_: local_steps(flow, shapes, window)
-    monkeypatch.setattr(windows, "best_plan", plan)
+    monkeypatch.setattr(scores, "best_plan", plan)
 
 
 class Mixed(nn.Module):

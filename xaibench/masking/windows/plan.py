@@ -8,10 +8,10 @@ from math import prod
 
 from torch import fx, nn
 
-from xaibench.masking.flow import Flow, Shapes
-from xaibench.masking.locality import Sliding, pointwise, sliding_of
-from xaibench.masking.patches import Read
-from xaibench.masking.reach import Placement, Reach, Slide
+from xaibench.masking.windows.flow import Flow, Shapes
+from xaibench.masking.windows.locality import Sliding, pointwise, sliding_of
+from xaibench.masking.windows.patches import Read
+from xaibench.masking.windows.reach import Placement, Reach, Slide
 
 _STILL = (Slide(), Slide())
 # What it takes to read and write one value, and to start the small steps of one read, in the

@@ -19,8 +19,9 @@ from toy_windows import (
     stacks,
 )
 
-from xaibench.masking import BoxMasks, masked_scores, window_scores, windows
-from xaibench.masking.window_plan import local_steps
+from xaibench.masking import BoxMasks, masked_scores, window_scores
+from xaibench.masking.windows import scores as at_work
+from xaibench.masking.windows.plan import local_steps
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_any_kernels_equal_whole_passes(net, share):
         return found if found.reach else None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "best_plan", plan)
+        patch.setattr(at_work, "best_plan", plan)
         boxes = BoxMasks(asked[3].boxes[:-1], (19, 21), asked[3].counts - 1)
         for masks in (boxes, asked[3]):
             scores = window_scores(model, *asked[:3], masks)
@@ -127,10 +128,10 @@ def test_a_small_window_is_worth_patches_and_a_large_one_is_not():
 
 def test_the_cost_of_whole_passes_is_their_multiply_adds(monkeypatch):
     """ResNet-18 at 224 pixels takes 1.81 billion of them (He et al. 2016, table 1: 1.8)."""
-    monkeypatch.setattr("xaibench.masking.window_plan._MOVE", 0)
+    monkeypatch.setattr("xaibench.masking.windows.plan._MOVE", 0)
     model = classifier(timm.create_model("resnet18"))
     plans = []
-    monkeypatch.setattr(windows, "best_plan", lambda *found: plans.append(local_steps(*found[:3])))
+    monkeypatch.setattr(at_work, "best_plan", lambda *found: plans.append(local_steps(*found[:3])))
     window_scores(model, *question(images=1, size=(224, 224), boxes=[[8, 24, 8, 24]]))
     assert plans[0].below(0.0).cost(1, 64, "cpu") == pytest.approx(1.814e9, rel=1e-3)
 

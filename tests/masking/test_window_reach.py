@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from torch import nn
 from toy_windows import SIZE, fits, stacks
 
-from xaibench.masking.flow import flow_of
-from xaibench.masking.reach import Reach, Slide, Span
-from xaibench.masking.window_plan import local_steps
+from xaibench.masking.windows.flow import flow_of
+from xaibench.masking.windows.plan import local_steps
+from xaibench.masking.windows.reach import Reach, Slide, Span
 
 BOXES = [
     [0, 4, 0, 4],

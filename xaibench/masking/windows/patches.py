@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xaibench.masking.reach import Placement
+from xaibench.masking.windows.reach import Placement
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from xaibench.masking.batches import in_batches
-from xaibench.masking.flow import flow_of
 from xaibench.masking.masks import BoxMasks
 from xaibench.masking.network import ForwardNetwork, forward_network
-from xaibench.masking.reach import Reach, Span
 from xaibench.masking.scores import masked_scores
-from xaibench.masking.window_pass import WindowPass
-from xaibench.masking.window_plan import WindowPlan, best_plan
+from xaibench.masking.windows.flow import flow_of
+from xaibench.masking.windows.passes import WindowPass
+from xaibench.masking.windows.plan import WindowPlan, best_plan
+from xaibench.masking.windows.reach import Reach, Span
 from xaibench.models.base import Classifier
 from xaibench.types import Space
 

@@ -13,8 +13,8 @@ from toy_windows import BOXES, classifier, mixed, patches_of, question, recomput
 
 from xaibench.masking import BoxMasks, masked_scores, window_scores
 from xaibench.masking.network import forward_network
-from xaibench.masking.window_pass import WindowPass
-from xaibench.masking.window_plan import WindowPlan
+from xaibench.masking.windows.passes import WindowPass
+from xaibench.masking.windows.plan import WindowPlan
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, fx
 from torch.nn import functional as F
 
-from xaibench.masking.patches import pasted, windowed
-from xaibench.masking.window_plan import WindowPlan
+from xaibench.masking.windows.patches import pasted, windowed
+from xaibench.masking.windows.plan import WindowPlan
 
 Padded = tuple[fx.Node, tuple[int, int, int, int], float]
 
