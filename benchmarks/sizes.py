@@ -57,7 +57,7 @@ _SIZES = (
         "resnet18_96", "resnet18", 3, 96, "binary", 2,
         images=4, cam_images=32, steps=96, window=16, stride=8, samples=1000,
     ),
-    Size("resnet18_224", "resnet18", 3, 224, "binary", 2),
+    Size("resnet18_224", "resnet18", 3, 224, "binary", 2, stride=16),
     Size(
         "efficientnet_b0_224_grey", "efficientnet_b0", 1, 224, "binary", 2,
         single_logit=True, flip_steps=98,
