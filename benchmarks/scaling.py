@@ -1,5 +1,7 @@
 """Seconds an image and peak memory at two numbers of images, each in a fresh process.
 
+Images come in blocks, as a run takes them: the same ones again and again.
+
 python -m benchmarks.scaling --method deletion --images 256
 """
 
@@ -22,20 +24,22 @@ from xaibench.memory import peak_memory
 from xaibench.metrics.deletion import Deletion
 
 METHODS = ("deletion", "superpixel_occlusion")
+_BLOCK = 16  # images; see xaibench.blocks.blocks_of
 
 
 def one(size_name: str, method: str, images: int, steps: int, device: torch.device) -> dict:
-    """Return seconds and peak memory of a method on so many images, given as one batch."""
-    its = subject((SIZES | QUICK)[size_name], images, device)
+    """Return seconds and peak memory of a method on so many images, block by block."""
+    its = subject((SIZES | QUICK)[size_name], min(images, _BLOCK), device)
 
     def work(count: int) -> None:
-        batch = its.fresh(count)
-        if method == "deletion":
-            Deletion(steps).score(its.model, batch, its.maps[:count])
-        else:
-            SuperpixelOcclusion()(its.model, batch)
+        for first in range(0, count, _BLOCK):
+            batch = its.fresh(min(_BLOCK, count - first))
+            if method == "deletion":
+                Deletion(steps).score(its.model, batch, its.maps[: len(batch)])
+            else:
+                SuperpixelOcclusion()(its.model, batch)
 
-    work(min(images, 4))
+    work(min(images, _BLOCK))
     with peak_memory(device) as peak:
         seconds = timed(lambda: work(images), device)
     return {
@@ -64,7 +68,7 @@ def compare(
     few, many = counts
     columns = ["method", f"s/image at {few}", f"at {many}", f"peak MiB at {few}", f"at {many}",
                "× time", "× memory"]  # fmt: skip
-    title = f"**{few} and {many} images at once**, {size_name}, deletion of {steps} steps"
+    title = f"**{few} and {many} images, in blocks of {_BLOCK}**, {size_name}, deletion of {steps} steps"
     return {"runs": found, "steps": steps, "table": f"{title}\n\n{markdown(columns, rows)}"}
 
 

@@ -25,11 +25,14 @@ def choose_device(name: str) -> torch.device:
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
     """Seed what has no seed of its own, and keep kernels from varying from run to run."""
-    backends = torch.backends.cudnn
-    before = (backends.deterministic, backends.benchmark, backends.allow_tf32)
-    backends.deterministic, backends.benchmark, backends.allow_tf32 = True, False, False
+    backends, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = (backends.deterministic, backends.benchmark, backends.allow_tf32, products.allow_tf32)
+    backends.deterministic, backends.benchmark = True, False
+    # fp32 means fp32: TF32 keeps 10 bits of a product's operands.
+    backends.allow_tf32 = products.allow_tf32 = False
     torch.manual_seed(seed)
     try:
         yield
     finally:
-        backends.deterministic, backends.benchmark, backends.allow_tf32 = before
+        backends.deterministic, backends.benchmark, backends.allow_tf32 = before[:3]
+        products.allow_tf32 = before[3]

@@ -50,6 +50,12 @@ def describe(
             k: plugin_parameters(e) | e.facts(model) for k, e in config.explainers.items()
         },
         "protocols": protocols,
+        "engine": {
+            "precision": config.precision,
+            "tf32": False,  # see device.reproducible
+            "acceleration": config.acceleration,
+            "batch_size": model.batch_size,
+        },
         "environment": environment(device),
     }
 
