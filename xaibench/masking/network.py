@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from itertools import chain
 from weakref import WeakKeyDictionary
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from xaibench.masking.acceleration import accelerated
 from xaibench.masking.folding import folded
+from xaibench.masking.rounding import round_weights
 from xaibench.models.base import HOOK_TABLES, Classifier
 from xaibench.types import Space
 
@@ -68,10 +70,11 @@ class ForwardNetwork:
             net = folded(model.net).requires_grad_(False)
             net = net.to(memory_format=torch.channels_last)
             if model.precision == "bf16":
-                net = net.bfloat16()
-                if model.head_module is not None:
-                    head = net.get_submodule(model.head_module).float()
+                head = model.head_module and copy.deepcopy(net.get_submodule(model.head_module))
+                round_weights(net)
+                if head is not None:
                     head.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
+                    net.set_submodule(model.head_module, head)
         return net
 
 
