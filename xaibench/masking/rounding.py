@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -55,5 +55,5 @@ class _Biased(nn.Module):
         self.conv = conv
         self.register_buffer("bias", bias.view(1, -1, 1, 1))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor | fx.Proxy) -> Tensor | fx.Proxy:  # windows trace it
         return self.conv(images).add_(self.bias)
