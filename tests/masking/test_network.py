@@ -179,6 +179,10 @@ def test_bf16_is_near_and_its_head_is_exact():
     assert not torch.equal(scores, exact)
     assert not torch.equal(scores, scores.bfloat16().float())
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+    for name, module in forward_network(model).net.named_modules():
+        exact = isinstance(module, NORMS) or name == model.head_module
+        for parameter in module.parameters(recurse=False):
+            assert parameter.dtype == (torch.float32 if exact else torch.bfloat16), name
 
 
 def test_a_changed_model_is_copied_anew():
