@@ -24,6 +24,9 @@ from xaibench.training.loop import fit
 from xaibench.training.options import TrainingOptions
 from xaibench.types import Batch
 
+Areas = dict[str, dict[str, list[list[float]]]]
+"""metric -> explainer -> in fp32 and in bf16, a number an image."""
+
 
 @dataclass(frozen=True)
 class Amount:
@@ -104,37 +107,48 @@ def test_batch(data: Data, model: Classifier, count: int) -> Batch:
 
 
 def compare(model: Classifier, batch: Batch, amount: Amount, about: str) -> dict[str, object]:
-    """Return the section of the JSON file: each explainer's areas under both precisions.
+    """Return the section of the JSON file: what bf16 changes by scores alone, and by maps too.
 
-    Both the maps and their scores are made in the precision.
+    ``scores``: the same maps, made in fp32. ``maps_and_scores``: both in the precision, as in a
+    run with ``precision: bf16``.
     """
     half = copy.deepcopy(model)
     half.precision = "bf16"
-    areas: dict[str, dict[str, list[list[float]]]] = {"deletion": {}, "insertion": {}}
+    alone: Areas = {"deletion": {}, "insertion": {}}
+    both: Areas = {"deletion": {}, "insertion": {}}
     for name, explainer in explainers(amount.samples).items():
-        for each in (model, half):
-            maps = explainer(each, batch).maps
-            for metric in (Deletion(amount.steps), Insertion(amount.steps)):
-                values = metric.score(each, batch, maps).values[metric.name]
-                areas[metric.name].setdefault(name, []).append(values.tolist())
-    return summary(areas, about)
+        maps, half_maps = (explainer(each, batch).maps for each in (model, half))
+        for metric in (Deletion(amount.steps), Insertion(amount.steps)):
+            area = lambda each, m, metric=metric: (
+                metric.score(each, batch, m).values[metric.name].tolist()
+            )
+            exact = area(model, maps)
+            alone[metric.name][name] = [exact, area(half, maps)]
+            both[metric.name][name] = [exact, area(half, half_maps)]
+    section = {
+        "scores": summary(alone, f"{about}; scores of the same maps"),
+        "maps_and_scores": summary(both, f"{about}; maps and their scores"),
+    }
+    return section | {"table": "\n\n".join(s["table"] for s in section.values())}
 
 
-def summary(areas: dict[str, dict[str, list[list[float]]]], about: str) -> dict[str, object]:
+def summary(areas: Areas, about: str) -> dict[str, object]:
     """Return the section of areas[metric][explainer] = [in fp32, in bf16], a number an image."""
     section: dict[str, object] = {"areas": areas, "about": about}
-    rows = []
+    rows, means = [], []
     for metric, found in areas.items():
         both = {name: np.asarray(values) for name, values in found.items()}
         changes = {name: float(np.abs(v[1] - v[0]).mean()) for name, v in both.items()}
         orders = [sorted(both, key=lambda n, k=k: both[n][k].mean()) for k in (0, 1)]
         section[metric] = {"mean_change": changes, "orders": orders, "same": orders[0] == orders[1]}
+        means.append(f"{metric} {np.mean(list(changes.values())):.1e}")
         for name in orders[0]:
-            means = [f"{v.mean():.4f}" for v in both[name]]
+            areas_of = [f"{v.mean():.4f}" for v in both[name]]
             place = f"{orders[0].index(name) + 1} → {orders[1].index(name) + 1}"
-            rows.append([metric, name, *means, f"{changes[name]:.1e}", place])
+            rows.append([metric, name, *areas_of, f"{changes[name]:.1e}", place])
     columns = ["metric", "explainer", "fp32", "bf16", "mean absolute change", "place, lowest first"]
     same = all(section[metric]["same"] for metric in areas)
     said = "the order of explainers is the same" if same else "the order of explainers CHANGES"
-    section["table"] = f"**bf16 against fp32**: {about}; {said}.\n\n{markdown(columns, rows)}"
+    title = f"**bf16 against fp32**: {about}; mean absolute change of {', '.join(means)}; {said}."
+    section["table"] = f"{title}\n\n{markdown(columns, rows)}"
     return section

@@ -68,7 +68,8 @@ def compare(
     few, many = counts
     columns = ["method", f"s/image at {few}", f"at {many}", f"peak MiB at {few}", f"at {many}",
                "× time", "× memory"]  # fmt: skip
-    title = f"**{few} and {many} images, in blocks of {_BLOCK}**, {size_name}, deletion of {steps} steps"
+    what = f"{size_name}, deletion of {steps} steps"
+    title = f"**{few} and {many} images, in blocks of {_BLOCK}**, {what}"
     return {"runs": found, "steps": steps, "table": f"{title}\n\n{markdown(columns, rows)}"}
 
 

@@ -35,6 +35,7 @@ def test_change_is_the_mean_of_absolute_changes():
     assert section["insertion"]["orders"] == [["a", "b"], ["b", "a"]]
     assert not section["insertion"]["same"]
     assert "CHANGES" in section["table"]
+    assert "change of deletion 5.0e-02, insertion 1.0e-01;" in section["table"]
     assert "| insertion | a | 0.4000 | 0.6000 | 2.0e-01 | 1 → 2 |" in section["table"]
 
 
@@ -73,9 +74,11 @@ def test_scaling(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_half_precision(tmp_path, monkeypatch):
     section = run(tmp_path, "bf16", monkeypatch)
-    assert "pcam_synthetic" in section["about"]
-    assert "from random weights" in section["about"]
-    for metric in ("deletion", "insertion"):
-        assert len(section[metric]["mean_change"]) == 8
-        # The control's map knows no precision; its score does.
-        assert 0 <= section[metric]["mean_change"]["random"] < 0.1
+    for part in (section["scores"], section["maps_and_scores"]):
+        assert "pcam_synthetic" in part["about"]
+        assert "from random weights" in part["about"]
+        for metric in ("deletion", "insertion"):
+            assert len(part[metric]["mean_change"]) == 8
+    # The control's map knows no precision; its score does.
+    changes = [section[p]["deletion"]["mean_change"] for p in ("scores", "maps_and_scores")]
+    assert changes[0]["random"] == changes[1]["random"] < 0.1
