@@ -83,7 +83,7 @@ def trained(
     return model, f"tf_efficientnet_lite0, {said}"
 
 
-def test_batch(data: Data, model: Classifier, count: int) -> Batch:
+def batch_of_test_images(data: Data, model: Classifier, count: int) -> Batch:
     """Return the first test images, the predicted class for their target."""
     split = data.splits["test"]
     at = np.arange(min(count, len(split)))

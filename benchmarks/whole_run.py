@@ -69,7 +69,7 @@ def _half(options: argparse.Namespace, device: torch.device) -> dict[str, object
     cache, progress = options.cache, LineProgress()
     data = half_precision.open_data(cache, amount, progress)
     model, said = half_precision.trained(data, options.weights, amount, device, cache, progress)
-    batch = half_precision.test_batch(data, model, options.images or amount.images)
+    batch = half_precision.batch_of_test_images(data, model, options.images or amount.images)
     about = f"{said}; {len(batch)} test images of {data.name}; {amount.steps} steps"
     return half_precision.compare(model, batch, amount, about)
 

@@ -73,6 +73,8 @@ def score_cells(
                 with model.as_found():
                     results[label] = metric.score(model, scored, maps)
             check_promises(metric, results[label], scored)
+        if model.device.type == "cuda":  # what is queued there is part of the time, too
+            torch.cuda.synchronize(model.device)
     cost = {
         "score_seconds": time.perf_counter() - begun,
         "score_forward": _passes(model, twin).since(before).forward,
