@@ -129,7 +129,7 @@ def square_occlusion(subject: Subject) -> Method:
             "captum",
             lambda b, each=each: peer_explainers.captum_occlusion(subject, b, each),
         )
-        for words, each in _CAPTUM_CALLS.items()
+        for words, each in _captum_calls(subject).items()
     ]
     explainer = SquareOcclusion(size.window, size.stride)
     said = f"window {size.window}, stride {size.stride}, dataset mean"
@@ -144,7 +144,7 @@ def superpixel_occlusion(subject: Subject) -> Method:
             "captum",
             lambda b, each=each: peer_explainers.captum_feature_ablation(subject, b, each),
         )
-        for words, each in _CAPTUM_CALLS.items()
+        for words, each in _captum_calls(subject).items()
     ]
     loop = lambda b: loops.superpixel_occlusion(subject.model, b)
     peers.append(_Peer("one call a segment (system B)", "loop", loop))
@@ -164,9 +164,9 @@ def lime(subject: Subject) -> Method:
             note="same samples and segments; 10 a call (its default)",
         ),
         _Peer(
-            "captum Lime, 64 an evaluation",
+            f"captum Lime, {_OUR_BATCHES}",
             "captum",
-            lambda b: peer_explainers.captum_lime(subject, b, 64),
+            lambda b: peer_explainers.captum_lime(subject, b, subject.model.batch_size),
             gap=None,
             note="not compared: it draws other samples, weighs them by another kernel and fits a "
             "lasso instead of a ridge",
@@ -180,9 +180,10 @@ def lime(subject: Subject) -> Method:
 def integrated_gradients(subject: Subject) -> Method:
     size = subject.size
     peer = _Peer(
-        "captum IntegratedGradients, 64 an evaluation",
+        f"captum IntegratedGradients, {_OUR_BATCHES}",
         "captum",
-        lambda b: peer_explainers.captum_integrated_gradients(subject, b, 64),
+        lambda b: peer_explainers.captum_integrated_gradients(subject, b, subject.model.batch_size),
+        note="the same code underneath",
     )
     ours = _maps_of(IntegratedGradients(size.path))
     said = f"{size.path} points, black, logit"
@@ -221,7 +222,12 @@ def methods(subject: Subject) -> dict[str, Callable[[], Method]]:
     return {maker.__name__: partial(maker, subject) for maker in _MAKERS}
 
 
-_CAPTUM_CALLS = {"default": None, "64 an evaluation": 64}
+_OUR_BATCHES = "batches of our size"
+
+
+def _captum_calls(subject: Subject) -> dict[str, int | None]:
+    """Return what captum is told of its batches: nothing, or the size that suits the machine."""
+    return {"default": None, _OUR_BATCHES: subject.model.batch_size}
 
 
 def _segments(subject: Subject) -> str:

@@ -145,8 +145,8 @@ class RunConfig:
 
     Attributes:
         target: ``predicted``, ``label``, or the name of a class, label or output.
-        batch_size: images in one pass of the masking engine; ``auto``: 64 on a CPU, on a GPU the
-            power of two that fills it.
+        batch_size: images in one pass of the masking engine; ``auto``: the power of two that
+            suits the device, see ``masking.automatic_batch_size``.
         precision: of the masking engine's passes: ``fp32``, or ``bf16``, which protocol ids say.
             Predictions and gradients are always taken in fp32.
         acceleration: how the engine's full batches run; see ``precision.Acceleration``.

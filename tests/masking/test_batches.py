@@ -10,7 +10,7 @@ from xaibench.explainers.cam import Cam
 from xaibench.explainers.grad_cam import GradCam
 from xaibench.explainers.integrated_gradients import IntegratedGradients
 from xaibench.masking import automatic_batch_size, in_batches
-from xaibench.masking.batches import _fitting
+from xaibench.masking.batches import _size_on_cpu, _size_on_gpu
 
 
 def short_of_memory(model, most: int) -> list[int]:
@@ -64,9 +64,46 @@ def test_what_does_not_fit_alone_is_an_error():
         (8192, 1e6, 80 * 2**30, 1),
     ],
 )
-def test_the_size_is_bounded_by_pixels_and_by_memory(side, image_bytes, total_bytes, size):
-    assert _fitting(side * side, image_bytes, total_bytes) == size
+def test_on_a_gpu_pixels_and_memory_bound_the_size(side, image_bytes, total_bytes, size):
+    assert _size_on_gpu(side * side, image_bytes, total_bytes) == size
 
 
-def test_a_cpu_takes_64():
-    assert automatic_batch_size(toy_model()) == 64
+@pytest.mark.parametrize(
+    ("side", "threads", "size"),
+    [
+        (96, 2, 32),  # 56 would be as many pixels
+        (224, 2, 8),
+        (224, 16, 64),
+        (32, 2, 64),
+        (1024, 1, 1),
+        (1024, 16, 4),
+    ],
+)
+def test_on_a_cpu_caches_bound_the_size(side, threads, size):
+    assert _size_on_cpu(side * side, threads) == size
+
+
+def test_the_size_is_the_models():
+    model = toy_model()
+    _, height, width = model.input_shape
+    assert automatic_batch_size(model) == _size_on_cpu(height * width, torch.get_num_threads())
+
+
+def test_light_items_come_more_a_pass():
+    model, parts = toy_model(), []
+    model.batch_size = 2
+    in_batches(model, 10, parts.append, per_pass=3)
+    assert parts == [slice(0, 6), slice(6, 10)]
+
+
+def test_light_items_that_run_out_of_memory_halve_the_passes():
+    model, parts = toy_model(), []
+    model.batch_size = 4
+
+    def work(part):
+        if part.stop - part.start > 6:
+            raise torch.OutOfMemoryError("out of memory")
+        parts.append(part)
+
+    in_batches(model, 10, work, per_pass=3)
+    assert (parts, model.batch_size) == ([slice(0, 6), slice(6, 10)], 2)

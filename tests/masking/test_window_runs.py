@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy_windows import BOXES, classifier, mixed, patches_of, question, recompute_everything
 
 from xaibench.masking import BoxMasks, masked_scores, window_scores
 from xaibench.masking.network import forward_network
+from xaibench.masking.windows import scores
 from xaibench.masking.windows.passes import WindowPass
 from xaibench.masking.windows.plan import WindowPlan
 
@@ -119,6 +121,49 @@ def test_memory_depends_on_the_batch_alone(monkeypatch):
     groups.clear()
     window_scores(mixed(batch_size=64), *question(images=5, boxes=BOXES * 10))
     assert groups == [3, 2]
+
+
+class Largest(TorchDispatchMode):
+    """Notes how many numbers each step makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[int] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor) and out.is_floating_point():
+            self.made.append(out.numel())
+        return out
+
+
+def largest_of_one(work) -> int:
+    """Return the most numbers that a step makes for each item more; ``work`` takes their number."""
+    steps = []
+    for count in (1, 2):
+        with torch.no_grad(), Largest() as seen:
+            work(count)
+        steps.append(seen.made)
+    return max(two - one for one, two in zip(*steps, strict=True))
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize(("box", "per_pass"), [(4, 5), (8, 4), (64, 1)])
+def test_light_windows_come_more_a_batch(monkeypatch, box, per_pass):
+    """As many as take the memory of whole passes, as the largest map of each says."""
+    asked = question(images=1, size=(64, 64), boxes=[[8, 8 + box, 8, 8 + box]] * 20)
+    pairs = short_of_memory(monkeypatch, 99, "logits")
+    model = mixed(batch_size=2)
+    window_scores(model, *asked)
+    assert pairs[0] == min(20, 2 * per_pass)
+    network = forward_network(model)
+    passes = scores._PASSES[network.net][1]
+    ready = network.normalised(asked[0])
+    own = passes.own_maps(ready, ready)
+    nth = lambda count: torch.zeros(count, dtype=torch.int64)
+    part = largest_of_one(lambda count: passes.logits(own, nth(count), nth(count)))
+    whole = largest_of_one(lambda count: network.net(ready.expand(count, -1, -1, -1)))
+    assert per_pass == min(8, max(1, whole // part))
 
 
 @pytest.mark.usefixtures("everywhere")

@@ -39,11 +39,14 @@ class WindowPass:
 
     Args:
         boxes: the windows; see ``BoxMasks``.
+
+    Attributes:
+        per_pass: windows that take the memory of one pass of a whole image.
     """
 
     def __init__(self, plan: WindowPlan, boxes: Int[Tensor, "mask 4"]) -> None:
         self._flow, self._reach, self._sliding = plan.flow, plan.reach, plan.sliding
-        self._boxes = boxes
+        self._boxes, self.per_pass = boxes, plan.per_pass
         self._window = plan.window.to(boxes.device)
         self._reads = {key: read.to(boxes.device) for key, read in plan.reads.items()}
         self._padded: dict[fx.Node, set[Padded]] = {}

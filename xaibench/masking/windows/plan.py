@@ -20,6 +20,8 @@ _MOVE = 30
 _START = {"cpu": 3e6, "cuda": 1e9}
 # Recomputing patches has to save at least so much of a whole pass.
 _GAIN = 0.1
+# Windows that are done in the memory of one pass: more are no faster.
+_MOST = 8
 _SHARES = (0.3, 0.5, 0.7, 0.9)
 
 
@@ -64,11 +66,24 @@ class WindowPlan:
                     reads[node, source] = read
         return reads
 
+    @cached_property
+    def per_pass(self) -> int:
+        """How many windows take the memory of one pass of a whole image; 1 to ``_MOST``.
+
+        The largest map of each decides: what is on patches shrinks the largest maps of a network.
+        """
+        whole = {node: prod(shape) for node, shape in self.shapes.items()}
+        share = {node: reach.share for node, reach in self.reach.items()}
+        made = (values * share.get(node, 1.0) for node, values in whole.items())
+        read = (self._values(source, read) for (_, source), read in self.reads.items())
+        return int(min(_MOST, max(1, max(whole.values()) // max(*made, *read))))
+
     def cost(self, masks: int, batch_size: int, device: str) -> float:
         """Return about what one window's score takes, in multiply-adds.
 
         Args:
             masks: windows of an image, which share the pass of the image itself.
+            batch_size: passes of whole images that are done together.
             device: its type; ``cpu`` or ``cuda``.
         """
         steps = ((node, self._step_cost(node)) for node in self.flow.steps)
@@ -77,9 +92,12 @@ class WindowPlan:
             done = self.reach[node].share if node in self.reach else 1.0
             total += cost * (done + (node in self.reach) / masks)
         for (_, source), read in self.reads.items():
-            region = self.shapes[source][1] * read.region.height * read.region.width
-            total += _MOVE * region + _START.get(device, _START["cuda"]) / batch_size
+            started = _START.get(device, _START["cuda"]) / (batch_size * self.per_pass)
+            total += _MOVE * self._values(source, read) + started
         return total
+
+    def _values(self, source: fx.Node, read: Read) -> int:
+        return self.shapes[source][1] * read.region.height * read.region.width
 
     def _sources(self, node: fx.Node) -> set[fx.Node]:
         return self.flow.moving.intersection(node.all_input_nodes)

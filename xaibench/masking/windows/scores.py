@@ -8,6 +8,7 @@ are ordinary. Equal to whole passes but for rounding. Source: Nakandala, Kumar a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -59,19 +60,18 @@ def window_scores(
         scores = torch.empty(len(images), int(masks.counts[0]), device=images.device)
 
         def score(part: slice) -> None:
-            for some in _groups(part, scores.shape[1], model.batch_size):
+            ahead = _BATCHES_AHEAD * model.batch_size * passes.per_pass / scores.shape[1]
+            for some in _groups(part, min(math.ceil(ahead), model.batch_size // _PART_OF_A_BATCH)):
                 run.score(passes, images[some], fills[some], targets[some], scores[some])
 
         in_batches(model, len(images), score)
     return scores
 
 
-def _groups(part: slice, windows: int, batch_size: int) -> Iterator[slice]:
-    """Yield the images of a part in groups whose maps are at hand at once."""
-    ahead = -(-_BATCHES_AHEAD * batch_size // windows)
-    size = max(1, min(ahead, batch_size // _PART_OF_A_BATCH))
-    for first in range(part.start, part.stop, size):
-        yield slice(first, min(first + size, part.stop))
+def _groups(part: slice, size: int) -> Iterator[slice]:
+    """Yield the images of a part in groups, whose maps are at hand at once; a size of 0 is 1."""
+    for first in range(part.start, part.stop, max(1, size)):
+        yield slice(first, min(first + max(1, size), part.stop))
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class _Run:
             self.model.passes.forward += len(pair)
             scores[image, mask] = self.model.read(logits.float(), targets[image], self.space)
 
-        in_batches(self.model, scores.numel(), score_pairs)
+        in_batches(self.model, scores.numel(), score_pairs, per_pass=passes.per_pass)
 
     def _plan(
         self, net: nn.Module, boxes: Int[Tensor, "mask 4"], shape: tuple[int, ...]
