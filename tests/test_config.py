@@ -176,7 +176,7 @@ def test_the_resolved_config_reads_back_the_same(path, tmp_path):
             "images={outcome: correct, confidence: [{low: 0, high: 0.5, count: 4}]}",
             "metrics.insertion={fill: 0.5}",
             "metrics.blurred={use: deletion, fill: 'blur(7,2.5)', space: logit}",
-            "segments.lab=true",
+            "segments.lab=false",
         ],
     )
     again = tmp_path / "again.yaml"
@@ -207,8 +207,8 @@ def test_numbers_are_read_as_yaml_writes_them(path):
 
 
 def test_superpixels_have_an_id_of_their_options():
-    assert SegmentOptions().id == "slic(50,10,1)"
-    assert SegmentOptions(lab=True, compactness=0.5).id == "slic(50,0.5,1,lab)"
+    assert SegmentOptions().id == "slic(50,10,1,lab)"
+    assert SegmentOptions(lab=False, compactness=0.5).id == "slic(50,0.5,1)"
 
 
 def test_unknown_names_and_keys_are_told_before_torch_is_imported(path):

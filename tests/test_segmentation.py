@@ -9,6 +9,7 @@ import pytest
 from skimage.segmentation import slic
 
 from xaibench.checks import toy_batch
+from xaibench.config import SegmentOptions
 from xaibench.errors import PluginError
 from xaibench.segmentation import Segmentation, Slic
 
@@ -86,3 +87,18 @@ def test_any_numbering_becomes_one_without_gaps():
 def test_labels_of_another_size_are_the_plugin_s_mistake():
     with pytest.raises(PluginError, match=r"given: labels of shape \(2, 3\), must be \(2, 2\)"):
         Given(np.zeros((2, 3), np.int64))(np.zeros((3, 2, 2), np.float32), 0)
+
+
+@pytest.mark.parametrize(("lab", "follows"), [(SegmentOptions().lab, True), (False, False)])
+def test_the_default_follows_the_borders_of_tissue(lab, follows):
+    """In RGB colours lie too close for compactness 10, whose superpixels are a grid of squares."""
+    row, column = np.mgrid[:96, :96]
+    nucleus = (row - 40) ** 2 + (column - 52) ** 2 < 30**2
+    stained = np.where(nucleus, [[[0.35]], [[0.2]], [[0.5]]], [[[0.85]], [[0.6]], [[0.75]]])
+    labels = Slic(**SegmentOptions().model_dump() | {"lab": lab})(stained.astype(np.float32), 0)
+    inside = np.bincount(labels.ravel(), nucleus.ravel()) / np.bincount(labels.ravel())
+    mixed = ((inside > 0.1) & (inside < 0.9)).sum()
+    assert (mixed <= 2) == follows
+    boxes = [np.ptp(np.argwhere(labels == k), axis=0) + 1 for k in range(labels.max() + 1)]
+    filled = [np.sum(labels == k) / np.prod(box) for k, box in enumerate(boxes)]
+    assert (np.mean(filled) > 0.99) != follows
