@@ -10,8 +10,8 @@ from benchmarks.contest import timed
 from benchmarks.stage import Stage
 from benchmarks.standard import explainers, metrics
 from benchmarks.tables import markdown
-from xaibench.config import SegmentOptions
 from xaibench.memory import peak_memory
+from xaibench.options import SegmentOptions
 from xaibench.segmentation import Slic
 from xaibench.segments import Segmenter, workers_beside
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.standard import explainers
-from benchmarks.subjects import SEED, data_root, superpixels
+from benchmarks.subjects import SEED, as_batch, data_root
 from benchmarks.tables import markdown
 from xaibench.datasets.base import Data, channel_mean
 from xaibench.datasets.pcam import Pcam, SyntheticOptions
@@ -19,7 +19,6 @@ from xaibench.metrics.insertion import Insertion
 from xaibench.models.base import Classifier
 from xaibench.models.timm import Timm
 from xaibench.progress import Progress
-from xaibench.randomness import image_seed
 from xaibench.training.loop import fit
 from xaibench.training.options import TrainingOptions
 from xaibench.types import Batch
@@ -88,22 +87,8 @@ def batch_of_test_images(data: Data, model: Classifier, count: int) -> Batch:
     split = data.splits["test"]
     at = np.arange(min(count, len(split)))
     images = torch.from_numpy(split.images(at)).permute(0, 3, 1, 2).float() / 255
-    there = images.to(model.device)
-    with torch.no_grad():
-        targets = model.probabilities(model(there)).argmax(1)
-    ids = tuple(str(i) for i in split.ids[at])
     mean = torch.from_numpy(channel_mean(data.splits["train"], SEED))
-    return Batch(
-        images=there,
-        labels=torch.as_tensor(np.asarray(split.labels[at]), device=model.device),
-        targets=targets,
-        ids=ids,
-        groups=ids,
-        masks={},
-        segments=superpixels(images, 50).to(model.device),
-        seeds=torch.tensor([image_seed(SEED, i) for i in ids], device=model.device),
-        dataset_mean=mean.to(model.device),
-    )
+    return as_batch(model, images, tuple(str(i) for i in split.ids[at]), mean, 50)
 
 
 def compare(model: Classifier, batch: Batch, amount: Amount, about: str) -> dict[str, object]:

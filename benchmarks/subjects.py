@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.sizes import Size
-from xaibench.config import SegmentOptions
 from xaibench.masking.batches import automatic_batch_size
 from xaibench.models.base import Classifier
 from xaibench.models.timm import Timm
+from xaibench.options import SegmentOptions
 from xaibench.precision import Acceleration
 from xaibench.progress import SilentProgress
 from xaibench.randomness import image_seed
@@ -65,21 +65,37 @@ def subject(
     half = copy.deepcopy(model)
     half.precision = "bf16"
     ids = tuple(f"image_{i}" for i in range(images))
+    batch = as_batch(model, pixels, ids, pixels.mean(dim=(0, 2, 3)), size.segments)
+    return Subject(size, model, half, batch, _distinct_maps(size, images).to(device), source)
+
+
+def as_batch(
+    model: Classifier, images: Tensor, ids: tuple[str, ...], mean: Tensor, segments: int
+) -> Batch:
+    """Return images (B, C, H, W) on the CPU as a batch on the model's device.
+
+    The predicted class is the target, and the label.
+
+    Args:
+        mean: of each channel over a data set.
+        segments: superpixels asked of SLIC.
+    """
+    there = images.to(model.device)
+    before = model.passes.copy()
     with torch.no_grad():
-        targets = model.probabilities(model(pixels.to(device))).argmax(1)
-    model.passes.forward = 0
-    batch = Batch(
-        images=pixels.to(device),
+        targets = model.probabilities(model(there)).argmax(1)
+    model.passes = before
+    return Batch(
+        images=there,
         labels=targets,
         targets=targets,
         ids=ids,
         groups=ids,
         masks={},
-        segments=superpixels(pixels, size.segments).to(device),
-        seeds=torch.tensor([image_seed(SEED, i) for i in ids], device=device),
-        dataset_mean=pixels.mean(dim=(0, 2, 3)).to(device),
+        segments=superpixels(images, segments).to(model.device),
+        seeds=torch.tensor([image_seed(SEED, i) for i in ids], device=model.device),
+        dataset_mean=mean.to(model.device),
     )
-    return Subject(size, model, half, batch, _distinct_maps(size, images).to(device), source)
 
 
 def superpixels(images: Tensor, count: int) -> Tensor:

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.sizes import SIZES
 from benchmarks.subjects import smooth_noise
-from xaibench.config import SegmentOptions
 from xaibench.explainers.lime import Lime
+from xaibench.options import SegmentOptions
 from xaibench.segmentation import Slic
 
 SEGMENTATIONS = {

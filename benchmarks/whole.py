@@ -12,7 +12,7 @@ from benchmarks.standard import explainers, metrics
 from benchmarks.subjects import Subject
 from benchmarks.tables import markdown
 from xaibench.cells import scored_together
-from xaibench.config import SegmentOptions
+from xaibench.options import SegmentOptions
 from xaibench.results import Cell
 from xaibench.rows import Block
 from xaibench.scoring import score_cells

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from xaibench.blocks import made_ahead, make_block
-from xaibench.config import SegmentOptions
 from xaibench.datasets.base import Data, Split, channel_mean
 from xaibench.explainers.base import Explainer
 from xaibench.explainers.quickshift import Quickshift
+from xaibench.options import SegmentOptions
 from xaibench.predictions import prediction_table
 from xaibench.segments import Segmenter
 

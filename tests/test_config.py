@@ -12,8 +12,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from xaibench.config import SegmentOptions, dump, load
+from xaibench.config import dump, load
 from xaibench.errors import UserError
+from xaibench.options import SegmentOptions
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 TEXT = """\

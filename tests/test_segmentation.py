@@ -9,8 +9,8 @@ import pytest
 from skimage.segmentation import slic
 
 from xaibench.checks import toy_batch
-from xaibench.config import SegmentOptions
 from xaibench.errors import PluginError
+from xaibench.options import SegmentOptions
 from xaibench.segmentation import Segmentation, Slic
 
 SLIC = Slic(n_segments=12, compactness=10.0, sigma=1.0, lab=False)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xaibench.config import ImageOptions
 from xaibench.errors import UserError
+from xaibench.options import ImageOptions
 from xaibench.outcomes import outcomes
 from xaibench.selection import select, with_targets
 

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from xaibench.config import RunConfig, SegmentOptions
+from xaibench.config import RunConfig
 from xaibench.datasets.base import Data
 from xaibench.explainers.base import Explainer
 from xaibench.models.base import Classifier
+from xaibench.options import SegmentOptions
 from xaibench.randomness import image_seed
 from xaibench.rows import Block
 from xaibench.segmentation import Slic

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from xaibench.config import ConfidenceBand, ImageOptions
 from xaibench.datasets.base import Data
 from xaibench.errors import UserError, did_you_mean
+from xaibench.options import ConfidenceBand, ImageOptions
 from xaibench.outcomes import outcomes, target_labels
 from xaibench.randomness import image_seed
 

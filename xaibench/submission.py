@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from xaibench.config import SubmissionOptions
 from xaibench.errors import UserError, did_you_mean
+from xaibench.options import SubmissionOptions
 
 
 def check_submission(options: SubmissionOptions | None, classes: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from xaibench.masking.batches import in_batches
 from xaibench.masking.masks import Masks
 from xaibench.masking.network import forward_network
+from xaibench.masking.pixels import gathered, pixels_of
 from xaibench.models.base import Classifier
 from xaibench.types import Space
 
@@ -69,6 +70,4 @@ def _composed(
     pixels = torch.arange(mask[0].numel(), device=mask.device, dtype=torch.int32)
     side = (2 * image.int())[:, None] + mask.flatten(1)
     at = side * mask[0].numel() + pixels
-    channels = clear.shape[1]
-    rows = table.reshape(-1, channels).index_select(0, at.flatten())
-    return rows.view(*mask.shape, channels).permute(0, 3, 1, 2)
+    return gathered(pixels_of(table), at.view(mask.shape))

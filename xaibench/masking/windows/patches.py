@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from xaibench.masking.pixels import gathered, pixels_of
 from xaibench.masking.windows.reach import Placement
 
 
@@ -52,8 +53,8 @@ def pasted(
     own = _numbers(image, rows, columns, *maps.shape[1:3])
     changed = _numbers(pair, r, c, height, width) + maps[..., 0].numel()
     inside = _both((r >= 0) & (r < height), (c >= 0) & (c < width))
-    table = torch.cat([_vectors(maps), _vectors(patches.permute(0, 2, 3, 1))])
-    return _picked(table, torch.where(inside, changed, own))
+    table = torch.cat([pixels_of(maps), pixels_of(patches.permute(0, 2, 3, 1))])
+    return gathered(table, torch.where(inside, changed, own))
 
 
 def windowed(
@@ -75,7 +76,7 @@ def windowed(
     inside = _both((rows >= top) & (rows < bottom), (columns >= left) & (columns < right))
     height, width = sides.shape[2:4]
     pixels = _numbers(2 * image, rows, columns, height, width)
-    return _picked(_vectors(sides.flatten(0, 1)), pixels + height * width * inside)
+    return gathered(pixels_of(sides), pixels + height * width * inside)
 
 
 def _pixels(at: Placement, mask: Int[Tensor, " pair"]) -> tuple[Tensor, Tensor]:
@@ -101,15 +102,3 @@ def _both(
     rows: Bool[Tensor, "pair rows"], columns: Bool[Tensor, "pair columns"]
 ) -> Bool[Tensor, "pair rows columns"]:
     return rows[:, :, None] & columns[:, None, :]
-
-
-def _vectors(maps: Float[Tensor, "image height width channel"]) -> Float[Tensor, "pixel channel"]:
-    return maps.reshape(-1, maps.shape[3])
-
-
-def _picked(
-    table: Float[Tensor, "pixel channel"], at: Int[Tensor, "pair rows columns"]
-) -> Float[Tensor, "pair channel rows columns"]:
-    # Whole pixels in channels_last: each is one run of memory, on a CPU and on a GPU.
-    picked = table.index_select(0, at.flatten())
-    return picked.view(*at.shape, table.shape[1]).permute(0, 3, 1, 2)
