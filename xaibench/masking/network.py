@@ -74,7 +74,7 @@ def _in_bf16(model: Classifier) -> nn.Module:
     """Return a copy in bfloat16 whose batch norms and head compute in float32.
 
     Not folded: a rounded bias shifts a map in every image alike, an error that adds up over a
-    curve where those of activations cancel; and norms cost next to nothing in bf16 maps.
+    curve where those of activations cancel; and norms cost little beside ordinary convolutions.
     """
     net = copy.deepcopy(model.net)
     head = net.get_submodule(model.head_module) if model.head_module else nn.Identity()
