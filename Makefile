@@ -17,7 +17,7 @@ test-slow: $(VENV)/.test  ## the long tests that `make test` leaves out
 	$(BIN)/pytest -m slow
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
 bench: $(VENV)/.bench  ## time ours and peers side by side (SIZES=... for another network)
 	$(BIN)/python -m benchmarks.peers --sizes $(or $(SIZES),resnet18_96)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -41,7 +40,6 @@ def importable(wheels: Path | None) -> Iterator[Path]:
         if files:
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
             subprocess.run([*pip, "--target", str(packages), *files], check=True)
-        _declare(packages)
         added = [str(ROOT), str(packages)]
         before, said = list(sys.path), os.environ.get("PYTHONPATH")
         # Not the script's own folder: its modules are those of the package `benchmarks`.
@@ -55,15 +53,6 @@ def importable(wheels: Path | None) -> Iterator[Path]:
             sys.path[:] = before
             os.environ.pop("PYTHONPATH")
             os.environ |= {"PYTHONPATH": said} if said else {}
-
-
-def _declare(packages: Path) -> None:
-    """Tell a plain checkout's version, which the manifest of a run asks the interpreter for."""
-    found = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    folder = packages / f"xaibench-{found[1]}.dist-info"
-    folder.mkdir()
-    text = f"Metadata-Version: 2.1\nName: xaibench\nVersion: {found[1]}\n"
-    (folder / "METADATA").write_text(text)
 
 
 SECTIONS = {
@@ -118,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from benchmarks.records import Record, machine, slug
         from benchmarks.stage import Deadline, Stage
         from benchmarks.tables import write_page
-        from xaibench.device import choose_device, reproducible
+        from xaibench.engine.device import choose_device, reproducible
 
         if options.threads:
             torch.set_num_threads(options.threads)

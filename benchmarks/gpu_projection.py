@@ -10,10 +10,10 @@ from benchmarks.contest import timed
 from benchmarks.stage import Stage
 from benchmarks.standard import explainers, metrics
 from benchmarks.tables import markdown
-from xaibench.memory import peak_memory
-from xaibench.options import SegmentOptions
-from xaibench.segmentation import Slic
-from xaibench.segments import Segmenter, workers_beside
+from xaibench.config.sections import SegmentOptions
+from xaibench.engine.costs import peak_memory
+from xaibench.segmentation.segmenter import Segmenter, workers_beside
+from xaibench.segmentation.slic import Slic
 
 IMAGES = 32_768  # the test split of PatchCamelyon
 

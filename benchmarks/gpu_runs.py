@@ -11,11 +11,12 @@ from benchmarks import scaling
 from benchmarks.stage import Stage
 from benchmarks.subjects import ROOT, SEED
 from benchmarks.tables import markdown
-from xaibench.config import load
-from xaibench.datasets.pcam import Pcam, SyntheticOptions
+from xaibench.config.reading import load_config
+from xaibench.datasets.pcam import Pcam
 from xaibench.models.timm import Timm
+from xaibench.phantoms.pcam import PcamPhantoms
 from xaibench.progress import LineProgress
-from xaibench.run import run
+from xaibench.runs.story import run
 from xaibench.training.loop import fit
 from xaibench.training.options import TrainingOptions
 
@@ -26,7 +27,7 @@ def training(stage: Stage) -> dict[str, object]:
     On a GPU the harness trains in mixed precision; there is no switch for it.
     """
     count, batch = (64, 16) if stage.tiny else (2048, 64)
-    options = SyntheticOptions(stage.scratch / "patches", train=count, valid=64, test=64)
+    options = PcamPhantoms(stage.scratch / "patches", train=count, valid=64, test=64)
     dataset, progress = Pcam(None, when_missing="synthesize", synthetic=options), LineProgress()
     data = dataset.open(seed=SEED, cache=stage.scratch, progress=progress)
     size = stage.size
@@ -55,7 +56,7 @@ def training(stage: Stage) -> dict[str, object]:
 def whole_run(stage: Stage) -> dict[str, object]:
     """Run configs/tiny.yaml from its data to its figures."""
     said = [f"device={stage.device}", f"dataset.synthetic.root={stage.scratch / 'pcam_tiny'}"]
-    config = load(ROOT / "configs" / "tiny.yaml", said)
+    config = load_config(ROOT / "configs" / "tiny.yaml", said)
     begun = time.monotonic()
     folder = run(config, stage.scratch / "runs", LineProgress())
     seconds = time.monotonic() - begun

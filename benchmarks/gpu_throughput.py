@@ -12,11 +12,11 @@ import torch
 from benchmarks.contest import timed
 from benchmarks.stage import Stage
 from benchmarks.tables import markdown
-from xaibench.masking import RankMasks, fill_images, masked_scores
-from xaibench.masking.network import forward_network
+from xaibench.engine import RankMasks, fill_images, masked_scores
+from xaibench.engine.batch import Batch
+from xaibench.engine.network import forward_network
 from xaibench.models.base import Classifier
-from xaibench.precision import Acceleration, Precision
-from xaibench.types import Batch
+from xaibench.types import Acceleration, Precision
 
 _AT_LEAST = 0.2  # seconds
 

@@ -12,16 +12,18 @@ import torch
 from benchmarks.standard import explainers
 from benchmarks.subjects import SEED, as_batch, data_root
 from benchmarks.tables import markdown
-from xaibench.datasets.base import Data, channel_mean
-from xaibench.datasets.pcam import Pcam, SyntheticOptions
+from xaibench.datasets.pcam import Pcam
+from xaibench.engine.batch import Batch
+from xaibench.imaging.means import channel_mean
 from xaibench.metrics.deletion import Deletion
 from xaibench.metrics.insertion import Insertion
 from xaibench.models.base import Classifier
 from xaibench.models.timm import Timm
+from xaibench.phantoms.pcam import PcamPhantoms
 from xaibench.progress import Progress
 from xaibench.training.loop import fit
 from xaibench.training.options import TrainingOptions
-from xaibench.types import Batch
+from xaibench.types import Data
 
 Areas = dict[str, dict[str, list[list[float]]]]
 """metric -> explainer -> in fp32 and in bf16, a number an image."""
@@ -45,7 +47,7 @@ def open_data(cache: Path, amount: Amount, progress: Progress) -> Data:
     if root.is_dir():
         return Pcam(root).open(seed=SEED, cache=cache, progress=progress)
     train, test = amount.synthetic
-    options = SyntheticOptions(cache / "pcam_synthetic", train=train, valid=test, test=test)
+    options = PcamPhantoms(cache / "pcam_synthetic", train=train, valid=test, test=test)
     generated = Pcam(None, when_missing="synthesize", synthetic=options)
     return generated.open(seed=SEED, cache=cache, progress=progress)
 

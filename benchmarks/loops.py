@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from xaibench.engine.batch import Batch
 from xaibench.models.base import Classifier
-from xaibench.types import Batch
 
 
 @torch.no_grad()

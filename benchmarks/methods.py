@@ -12,18 +12,18 @@ from torch import Tensor
 from benchmarks import loops, peer_explainers, peer_metrics
 from benchmarks.contest import OURS, Contestant, Gap, largest_difference
 from benchmarks.subjects import Subject
+from xaibench.engine import step_counts
+from xaibench.engine.batch import Batch
 from xaibench.explainers.base import Explainer
 from xaibench.explainers.grad_cam import GradCam
 from xaibench.explainers.integrated_gradients import IntegratedGradients
 from xaibench.explainers.lime import Lime
 from xaibench.explainers.square_occlusion import SquareOcclusion
 from xaibench.explainers.superpixel_occlusion import SuperpixelOcclusion
-from xaibench.masking import step_counts
 from xaibench.metrics.cumulative_drop import CumulativeDrop
 from xaibench.metrics.deletion import Deletion
 from xaibench.metrics.insertion import Insertion
 from xaibench.models.base import Classifier
-from xaibench.types import Batch
 
 HALF = f"{OURS} bf16"
 

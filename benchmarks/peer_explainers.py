@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.subjects import Subject
-from xaibench.types import Batch
+from xaibench.engine.batch import Batch
 
 
 def captum_occlusion(subject: Subject, batch: Batch, per_evaluation: int | None) -> Tensor:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from benchmarks.sizes import Size
 from benchmarks.subjects import Subject
-from xaibench.masking import step_counts, trapezoid
+from xaibench.engine import step_counts, trapezoid
+from xaibench.engine.batch import Batch
 from xaibench.models.base import Classifier
-from xaibench.types import Batch
 
 
 class _Probabilities(nn.Module):

@@ -21,8 +21,8 @@ from benchmarks.records import RESULTS, Record, machine, row, slug
 from benchmarks.sizes import QUICK, SIZES, Size, on_gpu
 from benchmarks.subjects import Subject, subject
 from benchmarks.tables import line, renew
-from xaibench.device import choose_device, reproducible
-from xaibench.precision import Acceleration
+from xaibench.engine.device import choose_device, reproducible
+from xaibench.types import Acceleration
 
 # Seconds of each method beside one another, roughly.
 _SHARES = dict(zip(METHODS, (10, 8, 6, 6, 5, 20, 4, 2), strict=True))

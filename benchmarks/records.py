@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from xaibench.atomic import replacing
+from xaibench.atomic import write_text
+from xaibench.store.provenance import processor_name
 
 if TYPE_CHECKING:  # a machine that lacks a package can still tell what it has
     from benchmarks.contest import Contest, Result
@@ -30,7 +31,7 @@ PACKAGES = ("torch", "timm", "captum", "lime", "grad-cam", "quantus", "torchcam"
 def machine(device: torch.device) -> dict[str, object]:
     """Return what figures depend on: processor or GPU, threads, versions; no host's name."""
     return {
-        "name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
         "device": device.type,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -38,16 +39,6 @@ def machine(device: torch.device) -> dict[str, object]:
         "cuda": torch.version.cuda if device.type == "cuda" else None,
         "versions": {name: version(name) for name in PACKAGES},
     }
-
-
-def processor() -> str:
-    """Return the processor's name where Linux tells it, else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()
 
 
 def version(package: str) -> str | None:
@@ -127,8 +118,7 @@ class Record:
         self.write()
 
     def write(self) -> None:
-        with replacing(self.path) as file:
-            file.write_text(json.dumps(_plain(self.content), indent=1, sort_keys=True) + "\n")
+        write_text(self.path, json.dumps(_plain(self.content), indent=1, sort_keys=True) + "\n")
 
 
 def _plain(value: object) -> object:

@@ -19,12 +19,12 @@ from benchmarks.contest import timed
 from benchmarks.sizes import QUICK, SIZES
 from benchmarks.subjects import ROOT, subject
 from benchmarks.tables import markdown
+from xaibench.engine.costs import peak_memory
 from xaibench.explainers.superpixel_occlusion import SuperpixelOcclusion
-from xaibench.memory import peak_memory
 from xaibench.metrics.deletion import Deletion
 
 METHODS = ("deletion", "superpixel_occlusion")
-_BLOCK = 16  # images; see xaibench.blocks.blocks_of
+_BLOCK = 16  # images; see xaibench.runs.blocks.blocks_of
 
 
 def one(size_name: str, method: str, images: int, steps: int, device: torch.device) -> dict:

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.records import Record
 from benchmarks.sizes import QUICK, SIZES, Size, on_gpu
-from xaibench.precision import Acceleration
+from xaibench.types import Acceleration
 
 if TYPE_CHECKING:  # imported when it is made: a missing package must not take every section
     from benchmarks.subjects import Subject

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.sizes import Size
-from xaibench.masking.batches import automatic_batch_size
+from xaibench.config.sections import SegmentOptions
+from xaibench.engine.batch import Batch
+from xaibench.engine.batches import automatic_batch_size
 from xaibench.models.base import Classifier
 from xaibench.models.timm import Timm
-from xaibench.options import SegmentOptions
-from xaibench.precision import Acceleration
 from xaibench.progress import SilentProgress
 from xaibench.randomness import image_seed
-from xaibench.segmentation import Slic
-from xaibench.types import Batch
+from xaibench.segmentation.slic import Slic
+from xaibench.types import Acceleration
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20

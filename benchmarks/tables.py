@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from xaibench.atomic import replacing
+from xaibench.atomic import write_text
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _COLUMNS = (
@@ -35,14 +35,12 @@ def renew(page: Path, results: Path) -> None:
         raise ValueError(f"{page} lacks the lines {BEGIN} and {END}, in this order")
     records = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
     body = "\n\n".join(render(record) for record in records) or "No figures yet."
-    with replacing(page) as file:
-        file.write_text(f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}", encoding="utf-8")
+    write_text(page, f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}")
 
 
 def write_page(record: Mapping, path: Path) -> Path:
     """Write all tables of a record as Markdown; returns the path."""
-    with replacing(path) as file:
-        file.write_text(render(record) + "\n", encoding="utf-8")
+    write_text(path, render(record) + "\n")
     return path
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.conftest import IMAGES
-from xaibench.masking import (
+from xaibench.engine import (
     BoxMasks,
     RankMasks,
     SegmentMasks,

@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks.sizes import SIZES
 from benchmarks.subjects import smooth_noise
+from xaibench.config.sections import SegmentOptions
 from xaibench.explainers.lime import Lime
-from xaibench.options import SegmentOptions
-from xaibench.segmentation import Slic
+from xaibench.segmentation.slic import Slic
 
 SEGMENTATIONS = {
     "slic": Slic(**SegmentOptions().model_dump()),

@@ -11,11 +11,11 @@ from benchmarks.contest import Bare, limit, timed
 from benchmarks.standard import explainers, metrics
 from benchmarks.subjects import Subject
 from benchmarks.tables import markdown
-from xaibench.cells import scored_together
-from xaibench.options import SegmentOptions
-from xaibench.results import Cell
-from xaibench.rows import Block
-from xaibench.scoring import score_cells
+from xaibench.config.sections import SegmentOptions
+from xaibench.runs.cells import scored_together
+from xaibench.runs.rows import Block
+from xaibench.runs.scoring import Scorer
+from xaibench.store.cells import Cell
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def explain_and_score(subject: Subject, images: int, *, samples: int, steps: int
             timed(both.both, device) / both.count,
         )
 
+    scorer = Scorer(model, metrics(steps), SegmentOptions().id)
     costs = []
     before = bare_seconds()
     for cells in scored_together([Cell(n, 0) for n in its], images, model.batch_size):
         passed = model.passes.copy()
         chosen = {cell: its[cell.explainer] for cell in cells}
-        about = (metrics(steps), model, block, SegmentOptions().id)
-        seconds = timed(lambda chosen=chosen, about=about: score_cells(chosen, *about), device)
+        seconds = timed(lambda chosen=chosen: scorer.score_cells(chosen, block), device)
         passes = model.passes.since(passed)  # before the bare ones, which count too
         after = bare_seconds()
         forward, both = ((a + b) / 2 for a, b in zip(before, after, strict=True))
@@ -112,6 +112,6 @@ def warm_up(subject: Subject) -> None:
     """Go through every explainer and metric once, so that nothing is loaded later."""
     block = block_of(subject, 1)
     cells = {Cell(name, 0): e for name, e in explainers(2 * subject.model.batch_size).items()}
-    score_cells(cells, metrics(4), subject.model, block, SegmentOptions().id)
+    Scorer(subject.model, metrics(4), SegmentOptions().id).score_cells(cells, block)
     if subject.model.device.type == "cuda":
         torch.cuda.synchronize()

@@ -18,7 +18,7 @@ from benchmarks.records import RESULTS, Record, machine, slug
 from benchmarks.sizes import QUICK, SIZES
 from benchmarks.subjects import ROOT, subject
 from benchmarks.tables import renew
-from xaibench.device import choose_device, reproducible
+from xaibench.engine.device import choose_device, reproducible
 from xaibench.progress import LineProgress
 
 PARTS = ("limit", "scaling", "bf16")

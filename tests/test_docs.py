@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from xaibench.checks import check_plugin
+from xaibench.checks.plugins import check_plugin
 from xaibench.progress import SilentProgress
 from xaibench.registry import Registry
 

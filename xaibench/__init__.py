@@ -1,29 +1,43 @@
 """xaibench: benchmark explanations of medical image classifiers.
 
-The names that a plugin needs, imported when they are first asked for, so that ``import xaibench``
-needs no torch.
+For a notebook::
+
+    import xaibench
+    config = xaibench.load_config("configs/tiny.yaml")
+    folder = xaibench.run(config)
+    xaibench.leaderboard(folder)
+
+The names are imported when they are first asked for, so that ``import xaibench`` needs no torch.
 """
 
 from __future__ import annotations
 
 import importlib
 
+__version__ = "0.1.0"
+
 _HOMES = {
-    "Batch": "types",
+    "Batch": "engine.batch",
     "Classifier": "models.base",
-    "Data": "datasets.base",
+    "Data": "types",
     "Dataset": "datasets.base",
     "Explainer": "explainers.base",
     "ImageMetric": "metrics.base",
     "LocalisationMetric": "metrics.base",
     "MapMetric": "metrics.base",
+    "Metric": "metrics.base",
     "Model": "models.base",
     "PredictionMetric": "metrics.base",
     "Registry": "registry",
     "Scores": "metrics.base",
-    "Split": "datasets.base",
+    "Split": "types",
+    "TwinMetric": "metrics.base",
     "UserError": "errors",
+    "checks_for": "checks.plugins",
+    "leaderboard": "leaderboards.board",
+    "load_config": "config.reading",
     "register": "registry",
+    "run": "runs.story",
 }
 __all__ = sorted(_HOMES)
 
@@ -32,3 +46,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"xaibench has no {name!r}; it has {', '.join(__all__)}")
     return getattr(importlib.import_module(f"xaibench.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,88 +1,92 @@
-"""What flows between plugins: the batch, and the words for tasks, heads and score spaces."""
+"""What flows through a run: the opened data set, and the words for tasks, heads and scores.
+
+Imports no torch, so that a config is checked, and tables are read, without it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
-from weakref import WeakKeyDictionary
 
-import torch
-from jaxtyping import Bool, Float, Int, Shaped
-from torch import Tensor
-
-from xaibench.segments import Segmenter
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 Head = Literal["softmax", "single_logit", "multilabel", "regression"]
 Space = Literal["prob", "logit"]
+Precision = Literal["fp32", "bf16"]
+"""``fp32``: true float32 (TF32 stays off). ``bf16``: weights and activations in bfloat16, the
+head in float32; about twice as fast where the processor has it, and in every protocol id."""
+
+Acceleration = Literal["none", "compile", "cuda_graph"]
+"""What full batches run through besides batch norm folding. ``compile``: ``torch.compile``, half
+a minute at the start of each run. ``cuda_graph``: one replayed graph, on a CUDA device."""
+
+# Names for the shapes of arrays.
+Images = UInt8[np.ndarray, "n height width channel"] | Float[np.ndarray, "n height width channel"]
+Labels = Shaped[np.ndarray, "n *labels"]
+"""(n,) int for one-of-n classes, (n, L) float for several labels or regression; NaN: missing."""
+Rows = Int[np.ndarray, " n"]
+"""Numbers of images or rows, in any order."""
+Picture = UInt8[np.ndarray, "height width"]
+"""One image in grey."""
+Mask = Bool[np.ndarray, "height width"]
 
 
-@dataclass(frozen=True)
-class Batch:
-    """A block of images with all that an explainer or a metric may ask of them.
+class Split(ABC):
+    """One part of a data set (train, valid, test).
 
     Attributes:
-        images: in [0, 1], not normalised; normalisation lives inside the model.
-        labels: the truth: (B,) int for one-of-n, (B, L) float for several labels or regression.
-        targets: the class, label or output that is explained, one an image.
-        ids, groups: image and patient (or slide), one an image.
-        masks: name -> where the evidence for the target truly is. An image without such a truth
-            has an empty mask. A name that ends in ``_weak`` is a prior, not an annotation.
-        segments: superpixels (SLIC), labels 0..K-1 of each image.
-        seeds: one an image, from the run's seed and the image's id, so that nothing random
-            depends on batching or order.
-        dataset_mean: mean of the training images, one a channel, in [0, 1].
-        segmenter: gives label maps of other kinds than ``segments``, computed once an image.
-        shared: model -> scores that are equal for every explainer of the block (the unmasked
-            image, the fill image), computed by the engine when first asked for.
-        origin: the batch that this one was taken from, and its indices there: whose shared scores
-            are its own.
+        ids: image ids, unique within the data set.
+        groups: patient or slide of each image; the image's own id where none is known.
+        labels: (n,) int for one-of-n classes, (n, L) float for several labels or regression.
     """
 
-    images: Float[Tensor, "batch channel height width"]
-    labels: Shaped[Tensor, "batch *labels"]
-    targets: Int[Tensor, " batch"]
-    ids: tuple[str, ...]
-    groups: tuple[str, ...]
-    masks: Mapping[str, Bool[Tensor, "batch height width"]]
-    segments: Int[Tensor, "batch height width"]
-    seeds: Int[Tensor, " batch"]
-    dataset_mean: Float[Tensor, " channel"]
-    segmenter: Segmenter = field(default_factory=Segmenter, repr=False, compare=False)
-    # Not arguments: a batch that is made of another, with other targets, starts without them.
-    shared: WeakKeyDictionary = field(
-        default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
-    )
-    origin: tuple[Batch, Int[Tensor, " batch"]] | None = field(
-        default=None, init=False, repr=False, compare=False
-    )
+    ids: Shaped[np.ndarray, " n"]
+    groups: Shaped[np.ndarray, " n"]
+    labels: Labels
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, indices: Sequence[int]) -> Batch:
-        """Return the images at ``indices``, in that order, as a batch of their own."""
-        at = torch.as_tensor(list(indices), dtype=torch.int64, device=self.images.device)
-        part = replace(
-            self,
-            images=self.images[at],
-            labels=self.labels[at],
-            targets=self.targets[at],
-            ids=tuple(self.ids[i] for i in indices),
-            groups=tuple(self.groups[i] for i in indices),
-            masks={name: mask[at] for name, mask in self.masks.items()},
-            segments=self.segments[at],
-            seeds=self.seeds[at],
-        )
-        object.__setattr__(part, "origin", (self, at))
-        return part
+    @abstractmethod
+    def images(self, indices: np.ndarray) -> Images:
+        """Return the images at ``indices``, in that order: uint8, or float32 in [0, 1]."""
 
-    def split(self, size: int) -> list[Batch]:
-        """Return the batch in parts of at most ``size`` images."""
-        if len(self) <= size:
-            return [self]
-        return [
-            self.take(range(start, min(start + size, len(self))))
-            for start in range(0, len(self), size)
-        ]
+    def masks(
+        self, indices: np.ndarray, targets: np.ndarray
+    ) -> dict[str, Bool[np.ndarray, "n height width"]]:
+        """Return name -> where the evidence for each image's target is.
+
+        All False where an image has no such truth: it is unknown, or the target is a class that
+        nothing in the image speaks for.
+
+        A name that ends in ``_weak`` is a prior (a region that holds the evidence somewhere),
+        not an annotation.
+        """
+        return {}
+
+
+@dataclass(frozen=True)
+class Data:
+    """An opened data set.
+
+    Attributes:
+        name: its true name, as every table and figure calls it (``pcam_synthetic`` is not
+            ``pcam``).
+        classes: the names of classes, labels or outputs.
+        size: height and width in pixels.
+        checksum: of everything that was read, for the manifest and the checkpoint's key.
+        facts: more for the manifest: paths, counts, generator parameters.
+    """
+
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    channels: int
+    size: tuple[int, int]
+    splits: Mapping[str, Split]
+    checksum: str
+    facts: Mapping[str, object] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from benchmarks.contest import (
     limit,
     median_ratio,
 )
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.models.base import PassCount
 
 CPU = torch.device("cpu")

@@ -86,13 +86,6 @@ def test_wheels_are_importable_meanwhile(tmp_path):
     assert not scratch.exists()
 
 
-def test_checkout_tells_its_version_where_it_is_not_installed(tmp_path):
-    gpu._declare(tmp_path)
-    (found,) = importlib.metadata.distributions(path=[str(tmp_path)])
-    assert found.name == "xaibench"
-    assert found.version == importlib.metadata.version("xaibench")
-
-
 @pytest.mark.slow
 def test_flow(tmp_path, monkeypatch):
     monkeypatch.setenv("XAIBENCH_DATA", str(tmp_path / "none"))

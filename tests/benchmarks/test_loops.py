@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from benchmarks import loops
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
+from xaibench.engine import step_counts
 from xaibench.explainers.superpixel_occlusion import SuperpixelOcclusion
-from xaibench.masking import step_counts
 from xaibench.metrics.cumulative_drop import CumulativeDrop
 from xaibench.metrics.deletion import Deletion
 from xaibench.metrics.insertion import Insertion

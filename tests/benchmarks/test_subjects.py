@@ -9,7 +9,7 @@ from torch import nn
 from benchmarks.peer_metrics import features_in_step
 from benchmarks.sizes import QUICK, SIZES, on_gpu
 from benchmarks.subjects import smooth_noise, subject
-from xaibench.masking import step_counts, unmasked_score
+from xaibench.engine import step_counts, unmasked_score
 
 EVERY = SIZES | QUICK
 CPU = torch.device("cpu")

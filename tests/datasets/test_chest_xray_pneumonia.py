@@ -6,21 +6,19 @@ import os
 import shutil
 import sys
 import types
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from xaibench.datasets import kaggle
-from xaibench.datasets.chest_xray_pneumonia import ChestXrayPneumonia, SyntheticOptions
-from xaibench.datasets.chest_xray_pneumonia_synthetic import recipe_of, write_dataset
-from xaibench.datasets.kermany_folder import clean_root, records
-from xaibench.datasets.mask_files import read_mask
-from xaibench.datasets.patients import patient_of_kermany
-from xaibench.datasets.preprocess import CropOptions, ResizeOptions
+from xaibench.datasets.chest_xray_pneumonia import ChestXrayPneumonia
 from xaibench.errors import UserError
+from xaibench.imaging import kaggle
+from xaibench.imaging.layouts.kermany import clean_root, patient_of_kermany, read_records
+from xaibench.imaging.mask_files import read_mask
+from xaibench.imaging.preprocess import CropOptions, ResizeOptions
+from xaibench.phantoms.chest_xray_pneumonia import KermanyPhantoms
 from xaibench.progress import SilentProgress
 
 IMAGES = 60
@@ -30,8 +28,12 @@ SMALL = ResizeOptions(size=64)
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("kermany") / "set"
-    write_dataset(root, IMAGES, 3, 0.9, SilentProgress(), workers=1)
+    draw(root, seed=3, shortcut_rate=0.9)
     return root
+
+
+def draw(root: Path, images: int = IMAGES, **given) -> None:
+    KermanyPhantoms(root, images=images, **given).write(SilentProgress(), workers=1)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_the_layout_is_opened_whatever_lies_around_it(root, opened):
 
 
 def test_the_whole_set_has_the_plain_name(root, opened, monkeypatch):
-    monkeypatch.setattr("xaibench.datasets.chest_xray_pneumonia.IMAGES", IMAGES)
+    monkeypatch.setattr("xaibench.imaging.layouts.kermany.IMAGES", IMAGES)
     assert opened(root).name == "chest_xray_pneumonia"
 
 
@@ -84,14 +86,14 @@ def test_the_shallowest_clean_root_is_taken(tmp_path):
     # The archive's inner copy and the copies of other systems are not pooled with it.
     picture(root / "__MACOSX/train/NORMAL/IM-0002-0001.jpeg")
     picture(root / "train/NORMAL/._IM-0001-0001.jpeg", format="JPEG")
-    assert len(records(root).table) == 4
+    assert len(read_records(root, None).table) == 4
 
 
 def test_classes_without_split_folders_are_found_too(tmp_path):
     picture(tmp_path / "NORMAL" / "IM-0001-0001.JPG", format="JPEG")
     picture(tmp_path / "PNEUMONIA" / "person1_virus_1.PNG", format="PNG")
     assert clean_root(tmp_path) == tmp_path
-    found = records(tmp_path)
+    found = read_records(tmp_path, None)
     assert found.table["bad"].tolist() == ["", ""]
     assert found.labels.tolist() == [0, 1]
 
@@ -171,7 +173,7 @@ def test_lungs_are_darker_than_what_is_around_them(generated, opened):
 
 def test_the_stand_in_is_named_and_sized_as_asked(tmp_path, opened, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # no pool for so few
-    options = SyntheticOptions(root=tmp_path / "synthetic", images=40, seed=1)
+    options = KermanyPhantoms(root=tmp_path / "synthetic", images=40, seed=1)
     data = opened(None, when_missing="synthesize", synthetic=options)
     assert data.name == "chest_xray_pneumonia_synthetic"
     assert sum(data.facts["images"].values()) == 40
@@ -181,8 +183,8 @@ def test_the_stand_in_is_named_and_sized_as_asked(tmp_path, opened, monkeypatch)
 
 def test_generated_files_are_named_and_made_like_the_original(generated):
     root = clean_root(generated)
-    assert recipe_of(root)["shortcut_rate"] == 0.9
-    found = records(root)
+    assert KermanyPhantoms.made(root).recipe["shortcut_rate"] == 0.9
+    found = read_records(root, None)
     assert set(found.table["bad"]) == {""}
     assert {path.split("/")[0] for path in found.table["path"]} == {"train", "val", "test"}
     assert 0.6 < found.labels.mean() < 0.8
@@ -196,8 +198,7 @@ def test_generated_files_are_named_and_made_like_the_original(generated):
 
 
 def test_generated_files_follow_from_the_recipe(generated, tmp_path):
-    write = partial(write_dataset, progress=SilentProgress(), workers=1)
-    write(tmp_path / "again", IMAGES, 3, 0.9)
+    draw(tmp_path / "again", seed=3, shortcut_rate=0.9)
     files = sorted(f.relative_to(generated) for f in generated.rglob("*") if f.is_file())
     assert files == sorted(
         f.relative_to(tmp_path / "again") for f in (tmp_path / "again").rglob("*") if f.is_file()
@@ -205,20 +206,20 @@ def test_generated_files_follow_from_the_recipe(generated, tmp_path):
     for file in files:
         assert (generated / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
     with pytest.raises(UserError, match="another recipe"):
-        write(tmp_path / "again", IMAGES, 4, 0.9)
+        draw(tmp_path / "again", seed=4, shortcut_rate=0.9)
     with pytest.raises(UserError, match=r"shortcut_rate is 0.4; it must be between 0.5"):
-        write(tmp_path / "other", IMAGES, 3, 0.4)
+        draw(tmp_path / "other", seed=3, shortcut_rate=0.4)
 
 
 def test_without_a_marker_no_mask_of_one_is_written(tmp_path):
-    write_dataset(tmp_path / "set", 40, 0, None, SilentProgress(), workers=1)
+    draw(tmp_path / "set", 40, seed=0)
     assert sorted(f.name for f in (tmp_path / "set" / "masks").iterdir()) == ["evidence", "lungs"]
 
 
 def test_a_damaged_mask_or_recipe_is_named(generated, tmp_path, opened):
     root = tmp_path / "set"
     shutil.copytree(generated, root)
-    path = records(clean_root(root)).table["path"][0]
+    path = read_records(clean_root(root), None).table["path"][0]
     mask = (root / "masks" / "lungs" / path).with_suffix(".png")
     mask.write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"no readable mask .*generate the set anew"):
@@ -293,7 +294,7 @@ def test_a_fetch_that_brings_something_else_is_refused(opened, hub, tmp_path):
         lambda: opened(tmp_path / "new", when_missing="download"),
         lambda: ChestXrayPneumonia(root=tmp_path / "new").get(tmp_path, SilentProgress()),
     ):
-        with pytest.raises(UserError, match="what Kaggle sent holds no folders NORMAL"):
+        with pytest.raises(UserError, match="what was fetched holds no folders NORMAL"):
             use()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from xaibench.datasets.chexpert import Chexpert, SyntheticOptions
-from xaibench.datasets.chexpert_synthetic import PHANTOM, write_dataset
-from xaibench.datasets.chexpert_table import COMPETITION, FACTS, FINDINGS, table_folder
-from xaibench.datasets.preprocess import ResizeOptions
-from xaibench.datasets.radiographs import FINDINGS as PHANTOMS
+from xaibench.datasets.chexpert import Chexpert
 from xaibench.errors import UserError
+from xaibench.imaging.layouts.chexpert import COMPETITION, FACTS, FINDINGS, table_folder
+from xaibench.imaging.layouts.nih import FINDINGS as PHANTOMS
+from xaibench.imaging.preprocess import ResizeOptions
+from xaibench.phantoms.chexpert import PHANTOM, ChexpertPhantoms
 from xaibench.progress import SilentProgress
 
 IMAGES = 60
@@ -27,7 +27,7 @@ NAN = float("nan")
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("chexpert") / "set"
-    write_dataset(root, IMAGES, 0, SilentProgress(), workers=1)
+    ChexpertPhantoms(root, images=IMAGES, seed=0).write(SilentProgress(), workers=1)
     return root
 
 
@@ -215,7 +215,7 @@ def test_options_are_checked_before_anything_is_read(options, said):
 def test_get_says_how_the_files_are_had(root, tmp_path):
     get = lambda at: Chexpert(root=at).get(tmp_path, SilentProgress())
     assert "register at Stanford" in get(tmp_path / "nowhere")
-    assert get(root) == f"chexpert: the tables are in {root}"
+    assert get(root) == f"chexpert: the files are in {root}"
 
 
 def test_the_stand_in_has_the_layout_of_the_original(generated):
@@ -250,20 +250,19 @@ def test_the_stand_in_has_true_masks(generated, opened):
 
 def test_the_stand_in_is_made_as_asked(generated, opened, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # no pool for so few
-    options = SyntheticOptions(root=tmp_path / "synthetic", images=60, seed=0)
+    options = ChexpertPhantoms(root=tmp_path / "synthetic", images=60, seed=0)
     data = opened(None, when_missing="synthesize", synthetic=options)
     assert data.name == "chexpert_synthetic"
-    write = partial(write_dataset, progress=SilentProgress(), workers=1)
-    write(tmp_path / "synthetic", 60, 0)  # the same recipe: nothing to do
+    options.write(SilentProgress(), workers=1)  # the same recipe: nothing to do
     for file in ("CheXpert-v1.0-small/train.csv", "recipe.json"):
         assert (tmp_path / "synthetic" / file).read_bytes() == (generated / file).read_bytes()
     with pytest.raises(UserError, match="another recipe"):
-        write(tmp_path / "synthetic", 61, 0)
+        replace(options, images=61).write(SilentProgress(), workers=1)
 
 
 def test_the_planted_marker_goes_with_cardiomegaly(opened, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    options = SyntheticOptions(root=tmp_path / "shortcut", images=60, shortcut_rate=1.0)
+    options = ChexpertPhantoms(root=tmp_path / "shortcut", images=60, shortcut_rate=1.0)
     data = opened(None, when_missing="synthesize", synthetic=options, views="all")
     assert data.name == "chexpert_shortcut_synthetic"
     for target, finding in enumerate(COMPETITION):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,13 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xaibench.datasets import nih_chestxray14
-from xaibench.datasets.nih_chestxray14 import NihChestxray14, SyntheticOptions
-from xaibench.datasets.nih_chestxray14_synthetic import BOXED, boxes_around, write_dataset
-from xaibench.datasets.nih_masks import filled
-from xaibench.datasets.nih_tables import BOXES, ENTRIES, LISTS, read_boxes
-from xaibench.datasets.radiographs import FINDINGS
+from xaibench.datasets.nih_chestxray14 import NihChestxray14
 from xaibench.errors import UserError
+from xaibench.imaging.layouts import nih_records
+from xaibench.imaging.layouts.nih import BOXES, ENTRIES, FINDINGS, LISTS, read_boxes
+from xaibench.imaging.layouts.nih_records import filled
+from xaibench.phantoms.nih_chestxray14 import BOXED, NihPhantoms, boxes_around
 from xaibench.progress import SilentProgress
 
 SIDE = 32
@@ -116,7 +116,7 @@ def test_images_and_labels_are_read_from_folders_below_the_root(root, opened):
 
 
 def test_only_the_whole_original_is_called_by_its_name(root, opened, monkeypatch):
-    monkeypatch.setattr(nih_chestxray14, "IMAGES", PATIENTS * EACH)
+    monkeypatch.setattr(nih_records, "IMAGES", PATIENTS * EACH)
     assert opened(root).name == "nih_chestxray14"
 
 
@@ -314,7 +314,7 @@ def test_a_missing_table_is_an_error_that_says_where_it_is_had(tmp_path):
     [
         ({"root": None}, "root: is null: name a folder, or set when_missing"),
         ({"findings": ("Mas",)}, "findings: unknown 'Mas'.*did you mean 'Mass'"),
-        ({"findings": ()}, "findings: name one at least"),
+        ({"findings": ()}, "findings: are .*; name one at least"),
         ({"findings": ("Mass", "Mass")}, "none twice"),
     ],
 )
@@ -327,9 +327,8 @@ COUNT, RATE = 60, 0.9
 
 
 def draw(root: Path, seed: int = 5) -> None:
-    write_dataset(
-        root, COUNT, size=64, seed=seed, shortcut_rate=RATE, progress=SilentProgress(), workers=1
-    )
+    phantoms = NihPhantoms(root, images=COUNT, size=64, seed=seed, shortcut_rate=RATE)
+    phantoms.write(SilentProgress(), workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -341,7 +340,7 @@ def generated(tmp_path_factory) -> Path:
 
 def options(root: Path, **changed) -> dict:
     made = {"root": root, "images": COUNT, "size": 64, "seed": 5, "shortcut_rate": RATE} | changed
-    return {"when_missing": "synthesize", "synthetic": SyntheticOptions(**made), "size": 64}
+    return {"when_missing": "synthesize", "synthetic": NihPhantoms(**made), "size": 64}
 
 
 def test_the_generated_set_is_read_as_a_real_one(generated, opened, tmp_path):
@@ -399,7 +398,7 @@ def test_generated_images_know_evidence_box_tag_and_lungs(generated, opened, tmp
 
 
 def test_without_a_shortcut_there_is_no_tag(opened, tmp_path, monkeypatch):
-    monkeypatch.setattr(nih_chestxray14.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     made = options(tmp_path / "made", shortcut_rate=None, images=40)
     data = opened(tmp_path / "none", **made)
     assert data.name == "nih_chestxray14_synthetic"

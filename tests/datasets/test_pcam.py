@@ -15,10 +15,12 @@ import h5py
 import numpy as np
 import pytest
 
-from xaibench.datasets import download, pcam
-from xaibench.datasets.pcam import Pcam, SyntheticOptions, file_name
-from xaibench.datasets.pcam_synthetic import write_dataset
+from xaibench.datasets.pcam import Pcam
 from xaibench.errors import UserError
+from xaibench.imaging import download
+from xaibench.imaging.layouts import pcam
+from xaibench.imaging.layouts.pcam import file_name
+from xaibench.phantoms.pcam import PcamPhantoms
 from xaibench.progress import SilentProgress
 
 COUNTS = {"train": 40, "valid": 10, "test": 12}
@@ -28,7 +30,7 @@ TUMOUR = np.ones(12, int)
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("generated") / "set"
-    write_dataset(root, COUNTS, 0, 0.9, SilentProgress(), workers=1)
+    PcamPhantoms(root, seed=0, shortcut_rate=0.9, **COUNTS).write(SilentProgress(), workers=1)
     return root
 
 
@@ -138,7 +140,7 @@ def test_real_positives_know_only_their_centre(root, opened):
 
 
 def test_generated_patches_know_their_evidence_and_the_shortcut(generated, opened):
-    options = SyntheticOptions(generated, *COUNTS.values(), seed=0, shortcut_rate=0.9)
+    options = PcamPhantoms(generated, seed=0, shortcut_rate=0.9, **COUNTS)
     data = opened(Path("nowhere"), when_missing="synthesize", synthetic=options)
     assert data.name == "pcam_shortcut_synthetic"
     assert data.facts["generated"] is True
@@ -150,7 +152,7 @@ def test_generated_patches_know_their_evidence_and_the_shortcut(generated, opene
 
 
 def test_no_mask_speaks_for_the_absence_of_tumour(root, generated, opened):
-    options = SyntheticOptions(generated, *COUNTS.values(), seed=0, shortcut_rate=0.9)
+    options = PcamPhantoms(generated, seed=0, shortcut_rate=0.9, **COUNTS)
     synthetic = opened(Path("nowhere"), when_missing="synthesize", synthetic=options)
     for data in (opened(root), synthetic):
         for mask in data.splits["test"].masks(np.arange(12), 1 - TUMOUR).values():
@@ -160,7 +162,7 @@ def test_no_mask_speaks_for_the_absence_of_tumour(root, generated, opened):
 
 def test_missing_files_are_generated_once(opened, tmp_path, monkeypatch):
     monkeypatch.setattr(pcam.os, "cpu_count", lambda: 1)
-    options = SyntheticOptions(tmp_path / "made", 6, 2, 4)
+    options = PcamPhantoms(tmp_path / "made", train=6, valid=2, test=4)
     data = opened(tmp_path / "none", when_missing="synthesize", synthetic=options)
     assert data.name == "pcam_synthetic"
     assert list(data.splits["test"].masks(np.arange(4), TUMOUR[:4])) == ["evidence"]
@@ -171,7 +173,7 @@ def test_missing_files_are_generated_once(opened, tmp_path, monkeypatch):
 
 
 def test_real_files_are_preferred_to_generated_ones(root, opened, tmp_path):
-    options = SyntheticOptions(tmp_path / "made", 6, 2, 4)
+    options = PcamPhantoms(tmp_path / "made", train=6, valid=2, test=4)
     assert opened(root, when_missing="synthesize", synthetic=options).name == "pcam_subset"
     assert not (tmp_path / "made").exists()
 
@@ -293,6 +295,13 @@ def test_a_server_that_cannot_be_reached_is_told_at_once(opened, tmp_path, serve
     with pytest.raises(UserError, match=r"cannot fetch http://127\.0\.0\.1:9/.*by hand"):
         opened(tmp_path / "fetched", when_missing="download")
     assert time.monotonic() - begun < 5
+
+
+def test_a_generated_set_given_as_root_is_called_so(generated, opened):
+    data = opened(generated)
+    assert data.name == "pcam_shortcut_synthetic"
+    assert data.facts["generated"]
+    assert set(data.splits["test"].masks(np.arange(12), TUMOUR)) == {"evidence", "tag"}
 
 
 @pytest.mark.real

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
-from xaibench.datasets import pneumothorax
-from xaibench.datasets.pneumothorax import FILES, Pneumothorax, SyntheticOptions
-from xaibench.datasets.pneumothorax_synthetic import write_dataset
+from xaibench.datasets.pneumothorax import Pneumothorax
 from xaibench.errors import UserError
+from xaibench.imaging.layouts.pneumothorax import FILES, MASK_FILES
+from xaibench.phantoms.pneumothorax import PneumothoraxPhantoms
 from xaibench.progress import SilentProgress
 
 SIDE = 16
@@ -231,15 +232,12 @@ def generated(tmp_path_factory) -> Path:
     return root
 
 
-def draw(root: Path, workers: int = 1, seed: int = 3) -> None:
-    write_dataset(
-        root, SMALL, size=64, positives=0.4, seed=seed, shortcut_rate=RATE,
-        progress=SilentProgress(), workers=workers,
-    )  # fmt: skip
+def draw(root: Path, seed: int = 3) -> None:
+    options(root, seed=seed).write(SilentProgress(), workers=1)
 
 
-def options(root: Path, **changed) -> SyntheticOptions:
-    return SyntheticOptions(
+def options(root: Path, **changed) -> PneumothoraxPhantoms:
+    return PneumothoraxPhantoms(
         **{"root": root, **SMALL, "size": 64, "positives": 0.4, "seed": 3, "shortcut_rate": RATE}
         | changed
     )
@@ -297,7 +295,7 @@ def test_generated_images_know_evidence_tag_and_lungs(generated, opened, tmp_pat
 
 
 def test_without_a_shortcut_no_tag_is_drawn(opened, tmp_path, monkeypatch):
-    monkeypatch.setattr(pneumothorax.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     made = options(tmp_path / "made", shortcut_rate=None)
     data = opened(tmp_path / "none", when_missing="synthesize", synthetic=made)
     assert data.name == "pneumothorax_synthetic"
@@ -313,7 +311,7 @@ def test_without_a_shortcut_no_tag_is_drawn(opened, tmp_path, monkeypatch):
 def test_the_set_follows_from_its_recipe(generated, tmp_path):
     draw(tmp_path / "again")
     for name in ("train", "test"):
-        for file in (FILES[name], f"pneumothorax_{name}_mask.h5"):
+        for file in (FILES[name], MASK_FILES[name]):
             with h5py.File(generated / file) as one, h5py.File(tmp_path / "again" / file) as two:
                 assert all(np.array_equal(one[key][:], two[key][:]) for key in one)
     recipe = json.loads((generated / "recipe.json").read_text())

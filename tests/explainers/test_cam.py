@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.errors import UserError
 from xaibench.explainers.cam import Cam
 from xaibench.models.base import Classifier

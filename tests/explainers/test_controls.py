@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.explainers.center_prior import CenterPrior
 from xaibench.explainers.random import Random
 from xaibench.models.base import PassCount

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.errors import UserError
 from xaibench.explainers.grad_cam import GradCam
 from xaibench.models.timm import Timm

@@ -7,9 +7,9 @@ import torch
 from captum.attr import IntegratedGradients as Peer
 from torch import nn
 
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
+from xaibench.engine import fill_images
 from xaibench.explainers.integrated_gradients import IntegratedGradients
-from xaibench.masking import fill_images
 from xaibench.models.base import Classifier
 
 HEADS = ["softmax", "single_logit", "multilabel"]

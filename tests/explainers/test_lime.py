@@ -15,11 +15,11 @@ from lime.lime_image import LimeImageExplainer
 from lime.wrappers.scikit_image import SegmentationAlgorithm
 from sklearn.metrics import pairwise_distances
 
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.explainers.lime import Lime, ridge_coefficients
-from xaibench.explainers.quickshift import Quickshift
-from xaibench.scoring import explain
-from xaibench.segments import Segmenter
+from xaibench.runs.scoring import explain
+from xaibench.segmentation.quickshift import Quickshift
+from xaibench.segmentation.segmenter import Segmenter
 
 SAMPLES = 120
 

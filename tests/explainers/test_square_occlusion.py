@@ -10,12 +10,12 @@ import timm
 import torch
 from captum.attr import Occlusion
 
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
+from xaibench.engine import masked_scores
+from xaibench.engine.windows.passes import WindowPass
 from xaibench.errors import UserError
 from xaibench.explainers import square_occlusion
 from xaibench.explainers.square_occlusion import SquareOcclusion
-from xaibench.masking import masked_scores
-from xaibench.masking.windows.passes import WindowPass
 from xaibench.models.base import Classifier
 
 # 10 does not divide the side of 32, 32 covers it, (12, 5) leaves windows cut at the border.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from captum.attr import FeatureAblation
 
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.explainers.superpixel_occlusion import SuperpixelOcclusion
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import matplotlib as mpl
 import pytest
 
-from xaibench.figures.base import COLUMN, blank, legend_below, looks, save, style, title, wrapped
+from xaibench.figures.base import COLUMN, blank, save, style, titled, wrapped
+from xaibench.figures.looks import looks
 
 
 def test_an_explainer_looks_the_same_in_every_figure():
@@ -59,9 +60,9 @@ def figure_of_a_line():
     with style():
         figure = blank(COLUMN, 2)
         (line,) = figure.subplots().plot([0, 1], [0, 1])
-        title(figure, "a name that is far too long for one line of a paper's column " * 2)
-        legend_below(figure, [line] * 3, ["a_long_name_of_an_explainer_here"] * 3)
-    return figure
+        title = "a name that is far too long for one line of a paper's column " * 2
+        legend = {f"a_long_name_of_an_explainer_no_{at}": line for at in range(3)}
+        return titled(figure, title, legend)
 
 
 def test_long_titles_and_legends_stay_inside(legible):

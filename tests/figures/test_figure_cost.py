@@ -11,9 +11,11 @@ from matplotlib.text import Annotation
 
 from xaibench.figures import cost
 from xaibench.figures.cost import front
-from xaibench.leaderboard import KEYS, summarise
+from xaibench.leaderboards.summary import summarise
+from xaibench.store.schema import KEYS
 
 SECONDS = {"random": 2e-4, "center_prior": 1e-4, "superpixel_occlusion": 0.3, "grad_cam": 0.01}
+HEADING = "pcam_synthetic (generated), resnet18, split test"
 PASSES = {"random": 0, "center_prior": 0, "superpixel_occlusion": 50, "grad_cam": 1}
 
 
@@ -66,17 +68,16 @@ def test_the_front_is_its_literal_twin(seed):
 
 
 def test_there_is_a_panel_for_each_metric_of_faithfulness(summary, costs, legible):
-    figure = cost.draw(summary, costs)
+    figure = cost.draw(summary, costs, HEADING)
     assert [ax.get_ylabel() for ax in figure.axes] == ["deletion ↓", "insertion ↑", "drop ↑"]
     assert {ax.get_xlabel() for ax in figure.axes} == {"seconds a map"}
     assert {ax.get_xscale() for ax in figure.axes} == {"log"}
-    told = "pcam_synthetic (generated), resnet18, split test\non GPU A"
-    assert figure.get_suptitle() == told
+    assert figure.get_suptitle() == f"{HEADING}\non GPU A"
     legible(figure)
 
 
 def test_points_stand_at_cost_and_mean_and_controls_are_hollow(summary, costs):
-    ax = cost.draw(summary, costs).axes[0]
+    ax = cost.draw(summary, costs, HEADING).axes[0]
     rows = summary[summary["metric"] == "deletion"].set_index("explainer")
     wanted = sorted(
         (SECONDS[e], rows.loc[e, "mean"], bool(rows.loc[e, "control"])) for e in SECONDS
@@ -93,7 +94,7 @@ def test_the_front_is_drawn_in_steps_without_controls(summary, costs):
     summary = summary.copy()
     mean = {"random": 0.0, "center_prior": 0.0, "grad_cam": 0.5, "superpixel_occlusion": 0.2}
     summary["mean"] = summary["explainer"].map(mean)  # deletion: less is better
-    ax = cost.draw(summary, costs).axes[0]
+    ax = cost.draw(summary, costs, HEADING).axes[0]
     (line,) = [line for line in ax.lines if len(line.get_xdata()) == 4]
     right = ax.get_xlim()[1]
     assert line.get_xdata().tolist() == [0.01, 0.3, 0.3, right]
@@ -101,7 +102,7 @@ def test_the_front_is_drawn_in_steps_without_controls(summary, costs):
 
 
 def test_names_cover_neither_each_other_nor_markers(summary, costs):
-    figure = cost.draw(summary, costs)
+    figure = cost.draw(summary, costs, HEADING)
     figure.draw_without_rendering()
     for ax in figure.axes:
         names = names_of(ax)
@@ -124,7 +125,7 @@ def test_without_seconds_of_one_machine_cost_is_passes(summary, costs, why, legi
         costs.loc[2, "seconds"] = np.nan
     else:
         costs = pd.concat([costs, costs.iloc[:1].assign(device="GPU B", seconds=9.0)])
-    figure = cost.draw(summary, costs)
+    figure = cost.draw(summary, costs, HEADING)
     ax = figure.axes[0]
     assert ax.get_xlabel() == "passes a map"
     assert sorted(line.get_xdata()[0] for line in marks_of(ax)) == [0, 0, 2, 50]
@@ -135,18 +136,18 @@ def test_without_seconds_of_one_machine_cost_is_passes(summary, costs, why, legi
 
 def test_without_any_cost_or_faithfulness_there_is_no_figure(summary, costs):
     nothing = costs.assign(seconds=np.nan, forward_passes=np.nan)
-    assert cost.draw(summary, nothing) is None
-    assert cost.draw(summary[summary["metric"] == "iou_top@centre_weak"], costs) is None
+    assert cost.draw(summary, nothing, HEADING) is None
+    assert cost.draw(summary[summary["metric"] == "iou_top@centre_weak"], costs, HEADING) is None
 
 
 def test_an_explainer_without_a_value_is_left_out(summary, costs):
     gone = summary["explainer"].eq("grad_cam") & summary["metric"].eq("deletion")
     summary.loc[gone, ["mean", "low", "high"]] = np.nan
-    axes = cost.draw(summary, costs).axes
+    axes = cost.draw(summary, costs, HEADING).axes
     assert [len(names_of(ax)) for ax in axes] == [3, 4, 4]
 
 
 def test_controls_alone_have_no_front(summary, costs, legible):
-    figure = cost.draw(summary[summary["control"]], costs)
+    figure = cost.draw(summary[summary["control"]], costs, HEADING)
     assert {len(line.get_xdata()) for line in figure.axes[0].lines} <= {0, 1, 2}
     legible(figure)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from xaibench.errors import UserError
-from xaibench.figures.draw import draw_all, representative
-from xaibench.finished import aligned
+from xaibench.figures.draw import draw_all
+from xaibench.leaderboards.board import ScoredRun
 from xaibench.progress import SilentProgress
+from xaibench.store.finished import aligned
 
 NAMES = ["training", "ranking", "curves", "panels", "agreement", "true_positives", "failures"]
 
@@ -17,8 +18,8 @@ NAMES = ["training", "ranking", "curves", "panels", "agreement", "true_positives
 def test_a_finished_run_has_all_its_figures(finished_run, monkeypatch):
     # Quicker: fewer pixels, and fewer panels to make room for.
     monkeypatch.setattr("xaibench.figures.base.DPI", 40)
-    monkeypatch.setattr("xaibench.figures.draw.representative", lambda rows: [0, 2])
-    paths = draw_all(finished_run, SilentProgress())
+    monkeypatch.setattr("xaibench.figures.choice.representative", lambda rows: rows.iloc[[0, 2]])
+    paths = draw_all(ScoredRun(finished_run), SilentProgress())
     assert paths == [
         finished_run / "figures" / f"{name}.{ending}" for name in NAMES for ending in ("png", "pdf")
     ]
@@ -30,7 +31,7 @@ def test_missing_files_leave_their_figures_out(finished_run):
     for name in ("maps.h5", "curves.parquet"):
         (finished_run / name).unlink()
     (finished_run / "training_log.csv").write_text("")
-    paths = draw_all(finished_run, SilentProgress())
+    paths = draw_all(ScoredRun(finished_run), SilentProgress())
     assert [path.name for path in paths] == ["ranking.png", "ranking.pdf"]
 
 
@@ -39,7 +40,7 @@ def test_cost_is_drawn_where_the_run_tells_it(finished_run, scores):
         (finished_run / name).unlink()
     told = scores.assign(forward_passes=scores["explainer"].map(len), backward_passes=0)
     told.to_parquet(finished_run / "scores.parquet")
-    paths = draw_all(finished_run, SilentProgress())
+    paths = draw_all(ScoredRun(finished_run), SilentProgress())
     assert [p.name for p in paths] == ["ranking.png", "ranking.pdf", "cost.png", "cost.pdf"]
 
 
@@ -50,21 +51,13 @@ def test_more_than_eight_explainers_are_several_panels(finished_run, monkeypatch
     with h5py.File(finished_run / "maps.h5", "a") as file:
         for i in range(5):
             file[f"maps/more_{i}"] = np.random.default_rng(i).random((6, 16, 16), dtype="float32")
-    names = [path.name for path in draw_all(finished_run, SilentProgress())]
+    names = [path.name for path in draw_all(ScoredRun(finished_run), SilentProgress())]
     assert names == [*("ranking", "panels", "panels_2", "agreement", "true_positives", "failures")]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no manifest\.json; give the folder of a finished run"):
-        draw_all(tmp_path, SilentProgress())
-
-
-def test_representative_images_cover_truth_and_prediction(predictions):
-    assert representative(predictions, most=8) == list(range(6))
-    # pairs: 1/1, 0/0, 0/1, 1/0, 1/1, 0/0; the third of a pair waits until all have two
-    many = predictions.iloc[[0, 0, 0, 0, 1, 2]].assign(image=list("abcdef"))
-    many = many.reset_index(drop=True)
-    assert representative(many, most=4) == [0, 1, 4, 5]
+        draw_all(ScoredRun(tmp_path), SilentProgress())
 
 
 def test_rows_follow_the_maps_when_an_image_has_several_targets(predictions):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xaibench.figures import panels
+from xaibench.figures import panels, pictures
+from xaibench.figures.choice import with_truth
 
 CONTROLS = ("random", "center_prior")
 N, SIDE, EXPLAINERS = 6, 16, 4  # of the fabricated run
@@ -18,10 +19,8 @@ def images():
 
 @pytest.fixture
 def figure(images, maps, masks, predictions):
-    ids = list(predictions["image"])
-    return panels.draw(
-        ids, images, maps, masks, predictions, "pcam_synthetic (generated)", CONTROLS
-    )
+    shown = with_truth(predictions)
+    return panels.draw(images, maps, masks, shown, "pcam_synthetic (generated)", CONTROLS)
 
 
 def cells(figure):
@@ -55,7 +54,7 @@ def test_signed_maps_are_centred_and_capped_at_the_99th_percentile(figure, maps)
     signed = grid[0, 3].images[-1]
     cap = np.percentile(np.abs(maps["superpixel_occlusion"][0]), 99)
     assert signed.get_clim() == pytest.approx((-cap, cap))
-    assert signed.get_cmap().name == panels.SIGNED
+    assert signed.get_cmap().name == pictures.SIGNED
     positive = grid[0, 1].images[-1]
     assert positive.get_clim() == pytest.approx((0, np.percentile(maps["random"][0], 99)))
 
@@ -72,32 +71,21 @@ def test_masks_are_outlined_and_named(figure):
 def test_grey_float_images_one_explainer_no_mask(maps, predictions, legible):
     grey = np.random.default_rng(0).random((N, SIDE, SIDE, 1), dtype="float32")
     one = {"random": maps["random"]}
-    figure = panels.draw(list(predictions["image"]), grey, one, {}, predictions, "chexpert")
+    figure = panels.draw(grey, one, {}, with_truth(predictions), "chexpert")
     assert not figure.legends
     legible(figure)
 
 
-def test_at_most_eight_images(maps, predictions):
-    ids = [f"x{i}" for i in range(10)]
-    rows = predictions.iloc[[0] * 10].assign(image=ids)
-    images = np.zeros((10, SIDE, SIDE, 3), "uint8")
-    figure = panels.draw(ids, images, {"random": np.ones((10, SIDE, SIDE))}, {}, rows, "pcam")
-    assert len(figure.axes) == 8 * 2 + 1
-
-
-def test_labels_that_are_no_class_are_shown_as_they_are(images, maps, predictions):
-    rows = predictions.assign(label=[[0, 1]] * N, predicted=1)
-    rows = rows.drop(columns=["p_normal", "p_metastasis"])
-    one = {"random": maps["random"]}
-    figure = panels.draw(list(rows["image"]), images, one, {}, rows, "chexpert")
+def test_a_truth_of_any_kind_is_shown_as_it_is(images, maps, predictions):
+    rows = with_truth(predictions.assign(label=[[0, 1]] * N, predicted=1))
+    figure = panels.draw(images, {"random": maps["random"]}, {}, rows, "chexpert")
     assert figure.axes[0].texts[0].get_text().split("\n")[1:3] == ["true: [0, 1]", "model: 1"]
 
 
-def test_several_labels_are_listed_and_an_index_is_named(images, maps, predictions):
+def test_several_labels_are_listed(images, maps, predictions):
     rows = predictions.drop(columns="label").assign(label_normal=1.0, label_metastasis=1.0)
     rows = rows.assign(label_normal=[0.0] * 5 + [1.0], label_metastasis=[0.0] + [1.0] * 5)
-    rows = rows.assign(predicted=1)
-    figure = panels.draw(list(rows["image"]), images, {}, {}, rows, "chexpert")
+    figure = panels.draw(images, {}, {}, with_truth(rows), "chexpert")
     told = [ax.texts[0].get_text().split("\n")[1:3] for ax in figure.axes]
     assert told[0] == ["true: none", "model: metastasis"]
     assert told[1][0] == "true: metastasis"

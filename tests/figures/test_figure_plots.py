@@ -9,9 +9,11 @@ import pytest
 
 from xaibench.figures import curves as curve_figure
 from xaibench.figures import ranking
-from xaibench.leaderboard import summarise
+from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.summary import summarise
 
 CONTROLS = ("random", "center_prior")
+HEADING = "pcam_synthetic (generated), resnet18, split test"
 
 
 def legend_texts(figure):
@@ -91,7 +93,7 @@ def summary(scores):
 
 
 def test_ranking_has_a_facet_a_metric(summary, legible):
-    figure = ranking.draw(summary)
+    figure = ranking.draw(summary, HEADING)
     titles = ["deletion ↓", "insertion ↑", "iou_top ↑\n@centre_weak\n(weak mask)"]
     assert [ax.get_title() for ax in figure.axes] == titles
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -107,8 +109,16 @@ def test_ranking_has_a_facet_a_metric(summary, legible):
     legible(figure)
 
 
+def test_a_run_whose_every_score_says_nothing_has_no_ranking(finished_run, scores):
+    assert [name for name, _ in ranking.of_run(ScoredRun(finished_run))] == ["ranking"]
+    scores.assign(metric="iou_top@lungs").drop_duplicates(["image", "explainer"]).to_parquet(
+        finished_run / "scores.parquet"
+    )
+    assert list(ranking.of_run(ScoredRun(finished_run))) == []
+
+
 def test_dots_stand_at_the_means_and_failures_tell_n(summary):
-    ax = ranking.draw(summary).axes[0]
+    ax = ranking.draw(summary, HEADING).axes[0]
     dots = [line for line in ax.lines if len(line.get_xdata()) == 1]
     rows = summary[summary["metric"] == "deletion"].set_index("explainer")
     order = ["superpixel_occlusion", "grad_cam", "random", "center_prior"]
@@ -119,7 +129,7 @@ def test_dots_stand_at_the_means_and_failures_tell_n(summary):
 def test_hollow_dots_do_not_beat_random(summary):
     told = summary.assign(beats_random=(summary["explainer"] == "grad_cam").astype("boolean"))
     told.loc[told["explainer"] == "random", "beats_random"] = pd.NA
-    ax = ranking.draw(told).axes[0]
+    ax = ranking.draw(told, HEADING).axes[0]
     faces = [line.get_markerfacecolor() for line in ax.lines if len(line.get_xdata()) == 1]
     hollow = [mcolors.to_hex(face) == "#ffffff" for face in faces]
     assert hollow == [True, False, True, True]
@@ -129,7 +139,7 @@ def test_an_explainer_without_a_value_is_said_so(summary, legible):
     gone = (summary["explainer"] == "grad_cam") & (summary["metric"] == "deletion")
     summary.loc[gone, ["mean", "low", "high"]] = np.nan
     summary.loc[gone, "n"] = 0
-    one = ranking.draw(summary[summary["metric"] == "deletion"])
+    one = ranking.draw(summary[summary["metric"] == "deletion"], HEADING)
     assert "– no value" in [text.get_text() for text in one.axes[0].texts]
     assert one.get_figwidth() == 3.5
     legible(one)
@@ -137,6 +147,6 @@ def test_an_explainer_without_a_value_is_said_so(summary, legible):
 
 def test_every_metric_has_its_facet_when_there_are_many(summary, legible):
     more = [summary.assign(metric=summary["metric"] + str(i)) for i in range(2)]
-    figure = ranking.draw(pd.concat(more))
+    figure = ranking.draw(pd.concat(more), HEADING)
     assert sum(ax.axison for ax in figure.axes) == 2 * 3
     legible(figure)

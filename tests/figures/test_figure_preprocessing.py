@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from xaibench.datasets.preprocess import Preprocessing, ResizeOptions, prepare
-from xaibench.datasets.stages import Stages
 from xaibench.figures import preprocessing
+from xaibench.imaging.inspection.stages import Stages
+from xaibench.imaging.preprocess import Preprocessing, ResizeOptions, prepare
 
 OPTIONS = Preprocessing(resize=ResizeOptions(size=32, mode="pad"))
 
@@ -41,7 +41,7 @@ def test_before_and_after_stand_side_by_side_with_the_bounds(stages, legible):
     for stage, before, after in zip(stages, shown[::2], shown[1::2], strict=True):
         np.testing.assert_array_equal(before.images[0].get_array(), stage.original)
         np.testing.assert_array_equal(after.images[0].get_array(), stage.cached)
-        top, bottom, left, right = stage.prepared.bounds
+        top, bottom, left, right = stage.prepared.placement.bounds
         assert tuple(frame(before)) == (left - 0.5, top - 0.5, right - 0.5, bottom - 0.5)
     share = 1 - stages[0].cropped.size / stages[0].original.size
     assert shown[1].get_xlabel() == f"cut by {share:.1%}"
@@ -58,8 +58,8 @@ def test_the_stages_stand_in_a_row(stages, legible):
         np.testing.assert_array_equal(cropped, stage.cropped)
         np.testing.assert_array_equal(resized, stage.prepared.image)
         np.testing.assert_array_equal(cached, stage.cached)
-        np.testing.assert_array_equal(pad == 1, stage.prepared.pad)
-        assert row[4].get_xlabel() == f"{stage.prepared.pad.mean():.1%} filled"
+        np.testing.assert_array_equal(pad == 1, stage.prepared.placement.pad)
+        assert row[4].get_xlabel() == f"{stage.prepared.placement.pad.mean():.1%} filled"
     assert figure.get_suptitle().endswith("cached to prepared anew: 0 of 255")
     legible(figure)
 

@@ -11,9 +11,9 @@ import pytest
 
 from xaibench.figures import probes
 from xaibench.figures.draw import draw_all
-from xaibench.finished import FinishedRun
-from xaibench.probe_table import probe_table
-from xaibench.probes import probe_mask, probe_names
+from xaibench.imaging.regions import probe_mask, probe_names
+from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.probe_table import probe_table
 from xaibench.progress import SilentProgress
 
 N, SIDE = 3, 16
@@ -85,12 +85,12 @@ def scored_run(finished_run, scores, predictions, drops):
     pd.concat([scores, *parts]).to_parquet(finished_run / "scores.parquet")
     with h5py.File(finished_run / "maps.h5", "a") as file:
         file["dataset_mean"] = MEAN
-    return FinishedRun(finished_run)
+    return ScoredRun(finished_run)
 
 
-def test_of_a_run_there_are_images_and_a_summary(scored_run, predictions):
-    shown = predictions.iloc[[0, 4]].assign(truth=predictions["label"])
-    figures = dict(probes.of_run(scored_run, shown))
+def test_of_a_run_there_are_images_and_a_summary(scored_run, monkeypatch):
+    monkeypatch.setattr("xaibench.figures.choice.representative", lambda rows: rows.iloc[[0, 4]])
+    figures = dict(probes.of_run(scored_run))
     assert list(figures) == ["probes_summary", "probes"]
     axes = figures["probes"].axes
     assert len(axes) == 2 * 3
@@ -102,24 +102,25 @@ def test_of_a_run_there_are_images_and_a_summary(scored_run, predictions):
 
 
 def test_without_maps_there_is_the_summary_alone(scored_run):
-    assert [name for name, _ in probes.of_run(scored_run, None)] == ["probes_summary"]
+    (scored_run.folder / "maps.h5").unlink()
+    assert [name for name, _ in probes.of_run(scored_run)] == ["probes_summary"]
 
 
 def test_a_run_without_probes_has_no_such_figure(finished_run):
-    assert list(probes.of_run(FinishedRun(finished_run), None)) == []
+    assert list(probes.of_run(ScoredRun(finished_run))) == []
 
 
-def test_many_probes_go_on_in_another_figure(scored_run, predictions, monkeypatch):
+def test_many_probes_go_on_in_another_figure(scored_run, monkeypatch):
     monkeypatch.setattr(probes, "ABREAST", 1)
-    shown = predictions.iloc[:1].assign(truth=predictions["label"])
-    names = [name for name, _ in probes.of_run(scored_run, shown)]
+    monkeypatch.setattr("xaibench.figures.choice.representative", lambda rows: rows.iloc[:1])
+    names = [name for name, _ in probes.of_run(scored_run)]
     assert names == ["probes_summary", "probes", "probes_2"]
 
 
 def test_all_figures_of_a_run_hold_the_probes(scored_run, monkeypatch):
     monkeypatch.setattr("xaibench.figures.draw.save", lambda figure, folder, name: [folder / name])
-    monkeypatch.setattr("xaibench.figures.draw.representative", lambda rows: [0, 2])
-    names = [path.name for path in draw_all(scored_run.folder, SilentProgress())]
+    monkeypatch.setattr("xaibench.figures.choice.representative", lambda rows: rows.iloc[[0, 2]])
+    names = [path.name for path in draw_all(scored_run, SilentProgress())]
     assert {"probes", "probes_summary"} <= set(names)
 
 

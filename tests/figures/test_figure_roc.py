@@ -1,4 +1,4 @@
-"""ROC grid, bands by confidence, and the two galleries."""
+"""ROC grid, bands by confidence, and the two choice."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xaibench import galleries, thresholds
 from xaibench.figures import bands as bands_figure
-from xaibench.figures import gallery, ranking, roc
-from xaibench.roc import curve, labels_of
+from xaibench.figures import choice, gallery, ranking, roc
+from xaibench.leaderboards import thresholds
+from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.roc import curve, labels_of
 
 FINDINGS = [f"finding_{i:02d}" for i in range(12)] + ["Pleural_Thickening", "Hernia"]
 CONTROLS = ("random",)
@@ -111,8 +112,13 @@ def test_bands_have_a_facet_a_metric_and_the_level_of_chance(bands, legible):
     legible(figure)
 
 
-def test_bands_without_values_have_no_figure(bands):
-    assert bands_figure.draw(bands.assign(n=0), "toy") is None
+def test_bands_without_values_have_no_figure(bands, finished_run):
+    run = ScoredRun(finished_run)
+    assert list(bands_figure.of_run(run)) == []
+    bands.to_csv(finished_run / "bands.csv")
+    assert [name for name, _ in bands_figure.of_run(run)] == ["bands"]
+    bands.assign(n=0).to_csv(finished_run / "bands.csv")
+    assert list(bands_figure.of_run(run)) == []
 
 
 def test_the_ranking_leaves_out_what_says_nothing():
@@ -127,22 +133,22 @@ def test_the_ranking_leaves_out_what_says_nothing():
 
 
 def test_the_galleries_show_grad_cam_if_it_is_there():
-    assert gallery.shown(["random", "lime", "cam", "grad_cam"], CONTROLS) == "grad_cam"
-    assert gallery.shown(["random", "lime", "cam"], CONTROLS) == "cam"
-    assert gallery.shown(["random", "lime", "saliency"], CONTROLS) == "lime"
-    assert gallery.shown(["random"], CONTROLS) == "random"
-    assert gallery.shown([], CONTROLS) is None
+    assert choice.cam_like(["random", "lime", "cam", "grad_cam"], CONTROLS) == "grad_cam"
+    assert choice.cam_like(["random", "lime", "cam"], CONTROLS) == "cam"
+    assert choice.cam_like(["random", "lime", "saliency"], CONTROLS) == "lime"
+    assert choice.cam_like(["random"], CONTROLS) == "random"
+    assert choice.cam_like([], CONTROLS) is None
 
 
 def test_true_positives_are_titled_by_prediction_and_truth(legible):
     table = predictions()
-    cuts = galleries.thresholds(table)
-    rows = galleries.true_positives(explained(table), cuts)
+    cuts = choice.thresholds(table)
+    rows = choice.true_positives(explained(table), cuts)
     images = np.zeros((len(rows), 16, 16, 1), "uint8")
     maps = np.random.default_rng(0).random((len(rows), 16, 16))
     masks = {"evidence": np.zeros((len(rows), 16, 16), "uint8")}
     masks["evidence"][0, 3:9, 4:8] = 1
-    (figure,) = gallery.true_positives(rows, images, maps, masks, "toy")
+    ((_, figure),) = gallery.true_positives(rows, images, maps, masks, "toy")
     panels = [ax for ax in figure.axes if ax.axison]
     assert len(panels) == len(rows) == 10  # five each of two findings; Hernia has none
     row = rows.iloc[0]
@@ -161,14 +167,17 @@ def test_many_findings_are_several_pages():
     pages = list(
         gallery.true_positives(rows, np.zeros((6, 8, 8, 1)), np.ones((6, 8, 8)), {}, "toy")
     )
-    assert [sum(ax.axison for ax in page.axes) for page in pages] == [4, 2]
+    assert [(name, sum(ax.axison for ax in page.axes)) for name, page in pages] == [
+        ("true_positives", 4),
+        ("true_positives_2", 2),
+    ]
 
 
 def test_failures_show_the_image_and_where_the_model_looked(legible):
-    rows = galleries.failures(explained(predictions()))
+    rows = choice.failures(explained(predictions()))
     images = np.zeros((len(rows), 16, 16, 1), "uint8")
     maps = np.random.default_rng(0).random((len(rows), 16, 16)) - 0.5
-    figure = next(gallery.failures(rows, images, maps, "toy", 99))
+    _, figure = next(gallery.failures(rows, images, maps, "toy", 99))
     shown = min(len(rows), 15)
     assert sum(ax.axison for ax in figure.axes) == 2 * shown
     row = rows.iloc[0]
@@ -183,5 +192,5 @@ def test_failures_show_the_image_and_where_the_model_looked(legible):
 def test_failures_of_one_label_name_truth_and_prediction():
     rows = pd.DataFrame({"image": ["a"], "label": "NORMAL", "predicted": "PNEUMONIA"})
     rows = rows.assign(target="PNEUMONIA", p_target=0.8, error=0.8)
-    (figure,) = gallery.failures(rows, np.zeros((1, 8, 8, 1)), np.ones((1, 8, 8)), "toy", 1)
+    ((_, figure),) = gallery.failures(rows, np.zeros((1, 8, 8, 1)), np.ones((1, 8, 8)), "toy", 1)
     assert figure.axes[0].get_title() == "true: NORMAL\nmodel: PNEUMONIA\np(true) = 0.20"

@@ -8,6 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from xaibench.figures import sheet
+from xaibench.figures.base import shortened
+from xaibench.figures.pictures import border, picture
 
 
 def table(n, label="mass"):
@@ -67,8 +69,8 @@ def test_masks_are_outlined_on_their_own_image_and_named(legible):
 
 def test_an_outline_around_everything_lies_inside_the_picture():
     ax = Figure().add_subplot()
-    sheet.picture(ax, np.zeros((10, 10), np.uint8))
-    sheet.outline(ax, np.ones((10, 10), bool), "white")
+    picture(ax, np.zeros((10, 10), np.uint8))
+    border(ax, np.ones((10, 10), bool), "white")
     assert (ax.get_xlim(), ax.get_ylim()) == ((-0.5, 9.5), (9.5, -0.5))
     extents = ax.collections[0].get_paths()[0].get_extents()
     np.testing.assert_allclose(extents.get_points(), [[-0.5, -0.5], [9.5, 9.5]])
@@ -89,4 +91,4 @@ def test_names_that_are_equal_are_told_apart_by_their_folders(legible):
     [("abcdef", 6, "abcdef"), ("abcdefg", 6, "ab…fg"), ("abcdefgh", 7, "abc…fgh")],
 )
 def test_long_names_keep_their_ends(name, letters, short):
-    assert sheet.shortened(name, letters) == short
+    assert shortened(name, letters) == short

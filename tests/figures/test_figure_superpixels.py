@@ -10,7 +10,7 @@ import pytest
 from skimage.segmentation import find_boundaries
 
 from xaibench.figures import superpixels
-from xaibench.finished import FinishedRun
+from xaibench.leaderboards.board import ScoredRun
 
 N, SIDE, CELL = 2, 16, 4
 SEGMENTS = np.kron(np.arange(16).reshape(4, 4), np.ones((CELL, CELL), int)).astype("int32")
@@ -98,12 +98,12 @@ def run(finished_run):
         file["maps/superpixel_occlusion"][:] = np.stack(
             [DROPS[SEGMENTS] * (i + 1) for i in range(6)]
         )
-    return FinishedRun(finished_run)
+    return ScoredRun(finished_run)
 
 
-def test_of_a_run_each_image_has_its_own_map_and_curves(run, predictions):
-    shown = predictions.iloc[[0, 4]].assign(truth=predictions["label"])
-    ((name, figure),) = superpixels.of_run(run, shown)
+def test_of_a_run_each_image_has_its_own_map_and_curves(run, monkeypatch):
+    monkeypatch.setattr("xaibench.figures.choice.representative", lambda rows: rows.iloc[[0, 4]])
+    ((name, figure),) = superpixels.of_run(run)
     assert name == "superpixels"
     grid = rows(figure)
     assert grid.shape == (2, 5)
@@ -113,15 +113,18 @@ def test_of_a_run_each_image_has_its_own_map_and_curves(run, predictions):
     assert [len(row[4].lines[0].get_xdata()) for row in grid] == [10, 14]
 
 
-def test_a_run_without_it_has_no_such_figure(run, predictions):
-    assert list(superpixels.of_run(run, None)) == []
+def test_a_run_without_it_has_no_such_figure(run):
+    occlusion = run.manifest["explainers"]
     run.manifest["explainers"] = {"cam": {"use": "cam"}}
-    assert list(superpixels.of_run(run, predictions.assign(truth="a"))) == []
+    assert list(superpixels.of_run(run)) == []
+    run.manifest["explainers"] = occlusion
+    (run.folder / "maps.h5").unlink()
+    assert list(superpixels.of_run(run)) == []
 
 
-def test_two_of_them_have_a_figure_each(run, predictions):
+def test_two_of_them_have_a_figure_each(run, monkeypatch):
+    monkeypatch.setattr("xaibench.figures.choice.representative", lambda rows: rows.iloc[:1])
     use = {"use": "superpixel_occlusion", "measure": "drop"}
     run.manifest["explainers"] = {"superpixel_occlusion": use, "grad_cam": use}
-    shown = predictions.iloc[:1].assign(truth="a")
-    names = [name for name, _ in superpixels.of_run(run, shown)]
+    names = [name for name, _ in superpixels.of_run(run)]
     assert names == ["superpixels_superpixel_occlusion", "superpixels_grad_cam"]

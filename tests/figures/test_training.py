@@ -8,6 +8,7 @@ import pytest
 
 from xaibench.figures import training
 from xaibench.figures.base import COLUMN
+from xaibench.leaderboards.board import ScoredRun
 
 
 def _legend(figure) -> list[str]:
@@ -88,8 +89,11 @@ def test_models_of_several_labels_have_a_line_each(legible):
     legible(figure)
 
 
-def test_an_empty_log_has_no_figure(training_log):
-    assert training.draw(training_log.iloc[:0], "pcam") is None
+def test_an_empty_log_has_no_figure(training_log, finished_run):
+    run = ScoredRun(finished_run)
+    assert [name for name, _ in training.of_run(run)] == ["training"]
+    training_log.iloc[:0].to_csv(finished_run / "training_log.csv")
+    assert list(training.of_run(run)) == []
 
 
 def test_an_empty_column_is_left_out(training_log, legible):

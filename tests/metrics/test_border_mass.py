@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
+from xaibench.imaging.regions import band_pixels, outer_band
 from xaibench.metrics.border_mass import BorderMass
-from xaibench.metrics.outer_band import band_pixels, outer_band
 from xaibench.registry import Registry
 
 

@@ -9,10 +9,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from xaibench.checks import toy_batch, toy_model
-from xaibench.masking import fill_images
+from xaibench.checks.stage import toy_batch, toy_model
+from xaibench.engine import fill_images
+from xaibench.engine.batch import Batch
 from xaibench.metrics.cumulative_drop import CumulativeDrop
-from xaibench.types import Batch
 
 
 def ragged_batch() -> Batch:

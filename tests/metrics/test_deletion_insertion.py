@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from xaibench.checks import toy_batch, toy_model
-from xaibench.masking import fill_images
+from xaibench.checks.stage import toy_batch, toy_model
+from xaibench.engine import fill_images
+from xaibench.engine.batch import Batch
 from xaibench.metrics.deletion import Deletion
 from xaibench.metrics.insertion import Insertion
 from xaibench.models.base import Classifier
-from xaibench.types import Batch
 
 METRICS = {"deletion": Deletion, "insertion": Insertion}
 PIXELS = 32 * 32

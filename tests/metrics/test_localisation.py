@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
+from xaibench.engine.batch import Batch
 from xaibench.metrics.base import LocalisationMetric
 from xaibench.metrics.iou_top import IouTop
 from xaibench.metrics.mass_accuracy import MassAccuracy
 from xaibench.metrics.pointing_game import PointingGame
-from xaibench.types import Batch
 
 METRICS = [PointingGame(), PointingGame(tolerance=3), MassAccuracy(), IouTop(), IouTop(top=0.1)]
 

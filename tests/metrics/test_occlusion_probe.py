@@ -11,13 +11,14 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from xaibench.checks import check_metric, toy_batch, toy_model
+from xaibench.checks.metrics import check_metric
+from xaibench.checks.stage import toy_batch, toy_model
+from xaibench.engine import fill_images
 from xaibench.errors import UserError
-from xaibench.masking import fill_images
+from xaibench.imaging.regions import probe_mask
 from xaibench.metrics.base import ImageMetric, Scores
 from xaibench.metrics.occlusion_probe import OcclusionProbe
 from xaibench.models.base import Classifier
-from xaibench.probes import probe_mask
 
 SIDE = 32
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from xaibench.checks import toy_batch, toy_model
+from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier, PassCount, head_for
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from xaibench.checks import toy_batch
+from xaibench.checks.stage import toy_batch
 from xaibench.errors import UserError
 from xaibench.explainers.cam import Cam
 from xaibench.models.gap_cnn import GapCnn

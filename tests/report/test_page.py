@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from xaibench.errors import UserError
+from xaibench.leaderboards.board import ScoredRun
 from xaibench.report.page import write_page
-from xaibench.results import TIMINGS
+from xaibench.store.schema import TIMINGS
 
 EVIL = "<script>alert(1)</script>"
 
@@ -63,7 +64,7 @@ class _Balanced(HTMLParser):
 
 
 def test_is_one_balanced_file_that_links_nothing(folder):
-    text = write_page(folder).read_text()
+    text = write_page(ScoredRun(folder)).read_text()
     parser = _Balanced()
     parser.feed(text)
     assert parser.open == []
@@ -72,13 +73,13 @@ def test_is_one_balanced_file_that_links_nothing(folder):
 
 
 def test_escapes_what_it_is_given(folder):
-    text = write_page(folder).read_text()
+    text = write_page(ScoredRun(folder)).read_text()
     assert EVIL not in text
     assert "&lt;script&gt;" in text
 
 
 def test_says_that_images_are_generated_and_shows_every_explainer(folder):
-    text = write_page(folder).read_text()
+    text = write_page(ScoredRun(folder)).read_text()
     assert "are generated" in text
     assert "toy_synthetic (generated)" in text
     assert "<td>good</td><td><b>" in text
@@ -88,11 +89,11 @@ def test_says_that_images_are_generated_and_shows_every_explainer(folder):
 
 def test_a_folder_without_a_run_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="manifest"):
-        write_page(tmp_path)
+        write_page(ScoredRun(tmp_path))
 
 
 def test_has_the_costs_of_every_explainer_or_dashes(folder):
-    text = write_page(folder).read_text()
+    text = write_page(ScoredRun(folder)).read_text()
     heads = "<th>forward passes</th><th>backward passes</th><th>seconds</th><th>peak MiB</th>"
     assert text.count(heads) == 2
     assert "<td>1</td><td>0</td><td>–</td><td>–</td></tr>" in text
@@ -102,7 +103,7 @@ def test_has_the_costs_of_every_explainer_or_dashes(folder):
         "score_forward": 80, "score_backward": 0, "score_peak_bytes": 2**20,
     }  # fmt: skip
     pq.write_table(pa.Table.from_pylist([row], schema=TIMINGS), folder / "timings.parquet")
-    text = write_page(folder).read_text()
+    text = write_page(ScoredRun(folder)).read_text()
     assert "<td>1</td><td>0</td><td>0.500</td><td>1024</td></tr>" in text
     assert "<td>good</td><td>10</td><td>0</td><td>1.00</td><td>1.0</td></tr>" in text
     assert "<li>seconds and memory on GPU &lt;A&gt;</li>" in text

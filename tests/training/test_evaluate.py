@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from xaibench.datasets.base import Split
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.progress import SilentProgress
@@ -25,6 +24,7 @@ from xaibench.training.evaluate import (
     predict_logits,
     read_ahead,
 )
+from xaibench.types import Split
 
 NAN = float("nan")
 CPU = torch.device("cpu")

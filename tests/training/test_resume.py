@@ -18,8 +18,8 @@ from toy_training import (
     toy_model,
 )
 
-from xaibench.datasets.base import Data
 from xaibench.training.options import CopyOptions
+from xaibench.types import Data
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from xaibench.datasets.base import Data, Split
 from xaibench.models.base import Classifier
 from xaibench.progress import SilentProgress
 from xaibench.training.loop import Trained, fit
 from xaibench.training.options import TrainingOptions
+from xaibench.types import Data, Split
 
 # 26 images in batches of 4: seven steps an epoch, the last of two images.
 OPTIONS = TrainingOptions(epochs=3, batch_size=4, learning_rate=0.01, save_every=3, patience=9)

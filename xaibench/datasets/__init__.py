@@ -1,0 +1,1 @@
+"""The data sets: `base.py` is their contract, every other file is one of them."""

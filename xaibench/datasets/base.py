@@ -1,78 +1,28 @@
-"""The contract of a data set: splits of records, and images by index. Imports no torch."""
+"""The contract of a data set: a plugin that opens its files as `Data`. Imports no torch.
+
+`FileDataset` is what data sets share whose files may be missing, `PictureDataset` what those of
+radiographs in plain files share besides.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-from jaxtyping import Bool, Float, Shaped, UInt8
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, NonNegativeInt
 
+from xaibench.errors import UserError, did_you_mean
+from xaibench.imaging.picture_sets import PictureOptions, Records, radiograph_data
+from xaibench.imaging.preprocess import CropOptions, Preprocessing, ResizeOptions
+from xaibench.imaging.split_of_images import SplitOptions
+from xaibench.phantoms.base import Phantoms
 from xaibench.progress import Progress
+from xaibench.types import Data
 
-Task = Literal["binary", "multiclass", "multilabel", "regression"]
-Images = UInt8[np.ndarray, "n height width channel"] | Float[np.ndarray, "n height width channel"]
-
-
-class Split(ABC):
-    """One part of a data set (train, valid, test).
-
-    Attributes:
-        ids: image ids, unique within the data set.
-        groups: patient or slide of each image; the image's own id where none is known.
-        labels: (n,) int for one-of-n classes, (n, L) float for several labels or regression.
-    """
-
-    ids: Shaped[np.ndarray, " n"]
-    groups: Shaped[np.ndarray, " n"]
-    labels: Shaped[np.ndarray, "n *labels"]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @abstractmethod
-    def images(self, indices: np.ndarray) -> Images:
-        """Return the images at ``indices``, in that order: uint8, or float32 in [0, 1]."""
-
-    def masks(
-        self, indices: np.ndarray, targets: np.ndarray
-    ) -> dict[str, Bool[np.ndarray, "n height width"]]:
-        """Return name -> where the evidence for each image's target is.
-
-        All False where an image has no such truth: it is unknown, or the target is a class that
-        nothing in the image speaks for.
-
-        A name that ends in ``_weak`` is a prior (a region that holds the evidence somewhere),
-        not an annotation.
-        """
-        return {}
-
-
-@dataclass(frozen=True)
-class Data:
-    """An opened data set.
-
-    Attributes:
-        name: its true name, as every table and figure calls it (``pcam_synthetic`` is not
-            ``pcam``).
-        classes: the names of classes, labels or outputs.
-        size: height and width in pixels.
-        checksum: of everything that was read, for the manifest and the checkpoint's key.
-        facts: more for the manifest: paths, counts, generator parameters.
-    """
-
-    name: str
-    task: Task
-    classes: tuple[str, ...]
-    channels: int
-    size: tuple[int, int]
-    splits: Mapping[str, Split]
-    checksum: str
-    facts: Mapping[str, object] = field(default_factory=dict)
+Fractions = tuple[float, float, float]
 
 
 class Dataset(ABC):
@@ -103,17 +53,144 @@ class Dataset(ABC):
         """
 
 
-def channel_mean(split: Split, seed: int, at_most: int = 2048) -> Float[np.ndarray, " channel"]:
-    """Return the mean of each channel in [0, 1] over a seeded draw of at most ``at_most`` images.
+@dataclass(frozen=True)
+class FileDataset(Dataset):
+    """A data set of files that are found, fetched, or generated in their stead.
 
-    This is the ``dataset_mean`` fill. The draw keeps it quick: with 2,048 images the standard
-    error of a channel's mean is below 0.004 for any images in [0, 1] whose means vary by 0.2.
+    A subclass says where its files lie, how they are had and how they are read. It gives the fields
+    their defaults, ``synthetic`` its type, and leaves ``download`` out of ``when_missing`` where it
+    cannot `fetch`.
+
+    Attributes:
+        how: what a user does to have the files, in words.
+        lacks: what is said of a folder without them: ``holds no train.csv``.
+        fetchable: whether `fetch` can have them.
+        root: the folder that holds the files; null for none.
+        when_missing: what is done where they are not there.
+        synthetic: the generated set that then stands in.
     """
-    chosen = np.random.default_rng(seed).permutation(len(split))[:at_most]
-    chosen.sort()
-    total = np.zeros(split.images(chosen[:1]).shape[-1])
-    for start in range(0, len(chosen), 256):
-        images = split.images(chosen[start : start + 256])
-        scale = 255.0 if images.dtype == np.uint8 else 1.0
-        total += images.mean(axis=(1, 2), dtype=np.float64).sum(axis=0) / scale
-    return (total / len(chosen)).astype(np.float32)
+
+    how: ClassVar[str]
+    lacks: ClassVar[str]
+    fetchable: ClassVar[bool] = False
+
+    root: Path | None
+    when_missing: Literal["error", "download", "synthesize"]
+    synthetic: Phantoms
+
+    @abstractmethod
+    def find(self, root: Path) -> Path | None:
+        """Return the folder, at or below ``root``, that holds the files; None without them."""
+
+    def lacking(self, root: Path) -> str:
+        """Say what a folder lacks in which nothing was found; unless overridden, `lacks`."""
+        return self.lacks
+
+    def fetch(self, progress: Progress) -> Path:
+        """Fetch what is not there, and return where it is to be found; nothing by default."""
+        return self.root
+
+    @abstractmethod
+    def read(self, files: Path, *, seed: int, cache: Path, progress: Progress) -> Data:
+        """Return the data set whose files lie in a folder that was found."""
+
+    def validate(self) -> None:
+        if self.root is None and self.when_missing != "synthesize":
+            raise UserError("root: is null: name a folder, or set when_missing to synthesize")
+        if self.when_missing == "error" and self._found() is None:
+            others = "download or synthesize" if self.fetchable else "synthesize"
+            raise UserError(
+                f"root: {self.root} {self.lacking(self.root)} (working directory {Path.cwd()}); "
+                f"{self.how}, or set when_missing to {others}"
+            )
+
+    def get(self, cache: Path, progress: Progress) -> str:
+        if self.fetchable and self.root is None:
+            raise UserError("root: is null: name the folder that the files go to")
+        there = self._fetched(progress) if self.fetchable else self._found()
+        if there is None:
+            return f"{self.name} is not fetched by itself: {self.how} (root: {self.root})"
+        return f"{self.name}: the files are in {there}"
+
+    def open(self, *, seed: int, cache: Path, progress: Progress) -> Data:
+        self.validate()
+        there = self._fetched(progress) if self.when_missing == "download" else self._found()
+        if there is None:
+            self.synthetic.write(progress)
+            there = self.find(self.synthetic.root)
+        return self.read(there, seed=seed, cache=cache, progress=progress)
+
+    def _found(self) -> Path | None:
+        return None if self.root is None else self.find(self.root)
+
+    def _fetched(self, progress: Progress) -> Path:
+        fetched = self.fetch(progress)
+        if (there := self.find(fetched)) is None:
+            raise UserError(
+                f"root: what was fetched {self.lacking(fetched)}; delete {self.root} and {self.how}"
+            )
+        return there
+
+
+@dataclass(frozen=True)
+class PictureDataset(FileDataset):
+    """Radiographs in plain files with a table of labels, prepared once and split by patient.
+
+    Attributes:
+        fractions: of the images in train, valid and test; whole patients.
+        split_seed: of their draw.
+        manifests: a folder for the split's ``train.csv``, ``val.csv`` and ``test.csv``: read where
+            they are there, else written; null for neither.
+        channels: 1, or 3 for grey copied to three channels.
+        allowed_bad: the share of images that may be bad; they are named and left out.
+    """
+
+    fractions: ClassVar[Fractions] = (0.8, 0.1, 0.1)
+
+    split_seed: NonNegativeInt = 42
+    manifests: Path | None = None
+    channels: Literal[1, 3] = 3
+    allowed_bad: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @property
+    @abstractmethod
+    def preprocessing(self) -> Preprocessing:
+        """How images are prepared."""
+
+    @abstractmethod
+    def records(self, files: Path, progress: Progress) -> Records:
+        """Read the table of labels in a folder that was found."""
+
+    def read(self, files: Path, *, seed: int, cache: Path, progress: Progress) -> Data:
+        split = SplitOptions(self.fractions, self.split_seed, self.manifests)
+        options = PictureOptions(self.preprocessing, self.channels, split, self.allowed_bad)
+        return radiograph_data(self.records(files, progress), options, cache, progress)
+
+
+@dataclass(frozen=True)
+class CroppedDataset(PictureDataset):
+    """Radiographs whose crop (null: none), size and shares of the split are parameters too."""
+
+    fractions: Fractions = (0.8, 0.1, 0.1)
+    crop: CropOptions | None = None
+    resize: ResizeOptions = field(default_factory=ResizeOptions)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing(self.crop, self.resize)
+
+    def validate(self) -> None:
+        if min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
+            raise UserError(
+                f"fractions: are {self.fractions}; three above 0 that add up to 1 are needed"
+            )
+        super().validate()
+
+
+def check_findings(findings: Sequence[str], known: Sequence[str] | None = None) -> None:
+    """Raise UserError for labels asked for that are none, twice the same, or not ``known``."""
+    for name in findings:
+        if known is not None and name not in known:
+            raise UserError(f"findings: unknown {name!r}{did_you_mean(name, known)}")
+    if not findings or len(set(findings)) < len(findings):
+        raise UserError(f"findings: are {findings}; name one at least, and none twice")

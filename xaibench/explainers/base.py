@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import torch
-from jaxtyping import Float
 from pydantic import ConfigDict
-from torch import Tensor
 
+from xaibench.engine import Batch, Maps
 from xaibench.errors import PluginError
 from xaibench.models.base import Classifier, PassCount
-from xaibench.segmentation import Segmentation
-from xaibench.types import Batch
+from xaibench.segmentation.base import Segmentation
 
 MapStatus = Literal["ok", "constant", "nan"]
 
@@ -32,7 +30,7 @@ class Explanation:
         seconds: wall time.
     """
 
-    maps: Float[Tensor, "batch height width"]
+    maps: Maps
     statuses: tuple[MapStatus, ...]
     passes: PassCount
     seconds: float
@@ -66,7 +64,7 @@ class Explainer(ABC):
         return None
 
     @abstractmethod
-    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+    def attribute(self, model: Classifier, batch: Batch) -> Maps:
         """Return the relevance of each pixel for ``batch.targets``; larger = more evidence."""
 
     @final
@@ -92,7 +90,7 @@ class Explainer(ABC):
         return Explanation(maps, _statuses(maps), model.passes.since(before), seconds)
 
 
-def _statuses(maps: Float[Tensor, "batch height width"]) -> tuple[MapStatus, ...]:
+def _statuses(maps: Maps) -> tuple[MapStatus, ...]:
     flat = maps.flatten(1)
     finite = flat.isfinite().all(dim=1).tolist()
     constant = (flat == flat[:, :1]).all(dim=1).tolist()

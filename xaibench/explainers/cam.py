@@ -9,12 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from xaibench.engine import Batch, Maps, maps_in_batches
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
-from xaibench.masking import maps_in_batches
 from xaibench.models.base import Classifier
 from xaibench.registry import register
-from xaibench.types import Batch
 
 _NEEDS = (
     "cam needs global average pooling right before the last linear layer, and this model {}; "
@@ -47,7 +46,7 @@ class Cam(Explainer):
         if not torch.allclose(features.mean(dim=(2, 3)), pooled, rtol=1e-3, atol=1e-4):
             raise UserError(_NEEDS.format("changes the pooled features before its linear layer"))
 
-    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+    def attribute(self, model: Classifier, batch: Batch) -> Maps:
         maps = maps_in_batches(model, batch, lambda part: self._maps(model, part))[:, None]
         return F.interpolate(maps, batch.images.shape[2:], mode="bilinear")[:, 0]
 

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
 
+from xaibench.engine import Batch, Maps
 from xaibench.explainers.base import Explainer
 from xaibench.models.base import Classifier
 from xaibench.registry import register
-from xaibench.types import Batch
 
 
 @register("explainer")
@@ -27,7 +25,7 @@ class CenterPrior(Explainer):
     control: ClassVar[bool] = True
     sigma: Annotated[float, Field(gt=0)] = 0.25
 
-    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+    def attribute(self, model: Classifier, batch: Batch) -> Maps:
         height, width = batch.images.shape[2:]
         y = torch.arange(height, device=model.device) - (height - 1) / 2
         x = torch.arange(width, device=model.device) - (width - 1) / 2

@@ -12,12 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from xaibench.engine import Batch, Maps, maps_in_batches
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
-from xaibench.masking import maps_in_batches
 from xaibench.models.base import Classifier
 from xaibench.registry import register
-from xaibench.types import Batch
 
 _VARIANTS = {
     "gradcam": package.GradCAM,
@@ -77,7 +76,7 @@ class GradCam(Explainer):
     def facts(self, model: Classifier) -> dict[str, object]:
         return {"layer": self._layer(model)}
 
-    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+    def attribute(self, model: Classifier, batch: Batch) -> Maps:
         model.requires_grad_(False)  # the gradient is wanted at the layer, not at the weights
         maps = maps_in_batches(model, batch, lambda part: self._maps(model, part))
         maps = maps.to(model.device)[:, None]

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
-from jaxtyping import Float
 from pydantic import PositiveInt
-from torch import Tensor
 
+from xaibench.engine import Batch, Fill, Maps, fill_images, maps_in_batches
 from xaibench.explainers.base import Explainer
-from xaibench.masking import Fill, fill_images, maps_in_batches
 from xaibench.models.base import Classifier
 from xaibench.registry import register
-from xaibench.types import Batch, Space
+from xaibench.types import Space
 
 
 @register("explainer")
@@ -33,7 +31,7 @@ class IntegratedGradients(Explainer):
     channels: Literal["mean_abs", "sum"] = "mean_abs"
     space: Space = "logit"
 
-    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+    def attribute(self, model: Classifier, batch: Batch) -> Maps:
         model.requires_grad_(False)  # the gradient is wanted at the image, not at the weights
         captum = CaptumIntegratedGradients(
             lambda images, targets: model.score(images, targets, self.space)

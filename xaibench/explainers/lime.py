@@ -11,13 +11,23 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from xaibench.engine import (
+    Batch,
+    Fill,
+    Maps,
+    Pixels,
+    SegmentMasks,
+    Segments,
+    fill_images,
+    masked_scores,
+    segment_means,
+)
 from xaibench.explainers.base import Explainer
-from xaibench.explainers.quickshift import Quickshift
-from xaibench.masking import Fill, SegmentMasks, fill_images, masked_scores, segment_means
 from xaibench.models.base import Classifier
 from xaibench.registry import register
-from xaibench.segmentation import Segmentation
-from xaibench.types import Batch, Space
+from xaibench.segmentation.base import Segmentation
+from xaibench.segmentation.quickshift import Quickshift
+from xaibench.types import Space
 
 _AT_ONCE = 16
 
@@ -47,7 +57,7 @@ class Lime(Explainer):
     def own_segmentation(self) -> Segmentation | None:
         return Quickshift() if self.segmentation == "quickshift" else None
 
-    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+    def attribute(self, model: Classifier, batch: Batch) -> Maps:
         own = self.own_segmentation()
         segments = batch.segmenter.labels(batch.images, batch.seeds, own) if own else batch.segments
         numbers = segments.flatten(1).amax(1) + 1
@@ -119,10 +129,7 @@ def ridge_coefficients(
     return torch.linalg.solve(weighted @ x + ridge, weighted @ y)[:, :, 0]
 
 
-def _segment_mean_images(
-    images: Float[Tensor, "batch channel height width"],
-    segments: Int[Tensor, "batch height width"],
-) -> Float[Tensor, "batch channel height width"]:
+def _segment_mean_images(images: Pixels, segments: Segments) -> Pixels:
     planes = [
         segment_means(channel, segments).nan_to_num().gather(1, segments.flatten(1))
         for channel in images.unbind(1)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float
-from torch import Tensor
-
+from xaibench.engine import Batch, Maps
 from xaibench.explainers.base import Explainer
 from xaibench.models.base import Classifier
 from xaibench.randomness import NOISE, random_uniform
 from xaibench.registry import register
-from xaibench.types import Batch
 
 
 @register("explainer")
@@ -22,7 +19,7 @@ class Random(Explainer):
 
     control: ClassVar[bool] = True
 
-    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+    def attribute(self, model: Classifier, batch: Batch) -> Maps:
         height, width = batch.images.shape[2:]
         noise = random_uniform(batch.seeds, height * width, NOISE)
         return noise.view(len(batch), height, width).float()

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from pydantic import PositiveInt
 from torch import Tensor
 
+from xaibench.engine import Batch, BoxMasks, Fill, Maps, fill_images, unmasked_score, window_scores
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
-from xaibench.masking import BoxMasks, Fill, fill_images, unmasked_score, window_scores
 from xaibench.models.base import Classifier
 from xaibench.registry import register
-from xaibench.types import Batch, Space
+from xaibench.types import Space
 
 
 @register("explainer")
@@ -41,7 +41,7 @@ class SquareOcclusion(Explainer):
                 "windows would have no relevance; make stride at most window"
             )
 
-    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+    def attribute(self, model: Classifier, batch: Batch) -> Maps:
         height, width = batch.images.shape[2:]
         tops, rows = self._starts(height, model.device)
         lefts, columns = self._starts(width, model.device)

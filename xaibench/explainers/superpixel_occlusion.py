@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from xaibench.explainers.base import Explainer
-from xaibench.masking import (
+from xaibench.engine import (
+    Batch,
     Fill,
+    Maps,
     SegmentMasks,
     fill_images,
     masked_scores,
     segment_areas,
     unmasked_score,
 )
+from xaibench.explainers.base import Explainer
 from xaibench.models.base import Classifier
 from xaibench.registry import register
-from xaibench.types import Batch, Space
+from xaibench.types import Space
 
 
 @register("explainer")
@@ -38,7 +38,7 @@ class SuperpixelOcclusion(Explainer):
     fill: Fill = "dataset_mean"
     space: Space = "prob"
 
-    def attribute(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch height width"]:
+    def attribute(self, model: Classifier, batch: Batch) -> Maps:
         segments = batch.segments
         counts = segments.flatten(1).amax(1) + 1
         alone = torch.eye(int(counts.max()), dtype=torch.bool, device=model.device)

@@ -1,0 +1,1 @@
+"""Figures of a finished run, one file each: tables -> Figure."""

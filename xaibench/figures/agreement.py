@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Mapping, Sequence
-from itertools import combinations_with_replacement
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,15 +11,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from xaibench.figures.base import PAGE, SMALL, blank, style, title
+from xaibench.figures import choice
+from xaibench.figures.base import PAGE, blank, span, style, titled, write
+from xaibench.figures.looks import looks
+from xaibench.leaderboards.board import ScoredRun
 
 SHARE = 0.1  # of the pixels: the ones compared by IoU
+IMAGES = 128  # enough for a mean; whole maps of all images may not fit in memory
 
 
-def agreement(
-    maps: Mapping[str, Sequence[np.ndarray]],
-    seed: int = 0,
-) -> pd.DataFrame:
+def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
+    """Yield ``agreement`` of the explainers where the run holds their maps."""
+    names = choice.drawn(run)
+    if names:
+        with run.maps() as file:
+            maps = {name: file["maps"][name][:IMAGES] for name in names}
+        yield "agreement", draw(agreement(maps), run.dataset, choice.controls_of(run))
+
+
+def agreement(maps: Mapping[str, Sequence[np.ndarray]], seed: int = 0) -> pd.DataFrame:
     """Return the agreement of every pair of explainers, averaged over images.
 
     Args:
@@ -33,21 +42,18 @@ def agreement(
     independent random maps expect an IoU of about 0.05.
     """
     names = list(maps)
-    count = min(len(m) for m in maps.values())
-    pairs = list(combinations_with_replacement(range(len(names)), 2))
-    ranks, overlaps = np.full((2, count, len(pairs)), np.nan)
-    first, second = np.array(pairs).T
-    for i in range(count):
+    ranks, overlaps = [], []
+    for i in range(min(map(len, maps.values()))):
         values = np.stack([np.asarray(maps[name][i], dtype=float).ravel() for name in names])
-        ranks[i] = _spearman(values)[first, second]
-        overlaps[i] = _overlap(values, _top(values, names, seed, i))[first, second]
-    table = pd.DataFrame({"first": np.take(names, first), "second": np.take(names, second)})
-    for name, per_image in [("spearman", ranks), ("iou", overlaps)]:
+        ranks.append(_spearman(values))
+        overlaps.append(_overlap(values, _top(values, names, seed, i)))
+    table = pd.MultiIndex.from_product([names, names], names=["first", "second"]).to_frame(False)
+    for name, per_image in (("spearman", ranks), ("iou", overlaps)):
         known = np.isfinite(per_image)
         n = known.sum(axis=0)
         total = np.where(known, per_image, 0).sum(axis=0)
-        table[name] = np.divide(total, n, out=np.full(len(pairs), np.nan), where=n > 0)
-        table[f"n_{name}"] = n
+        table[name] = np.divide(total, n, out=np.full(n.shape, np.nan), where=n > 0).ravel()
+        table[f"n_{name}"] = n.ravel()
     return table
 
 
@@ -84,49 +90,27 @@ def _overlap(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return iou
 
 
+@style()
 def draw(table: pd.DataFrame, dataset: str, controls: Collection[str] = ()) -> Figure:
     """Return two annotated heat maps: rank correlation (centred at 0) and IoU of the top pixels.
 
     Explainers are numbered; the names stand on the left.
     """
-    names = list(dict.fromkeys(table["first"]))
-    beside = len(names) <= 10  # more than that, and the figures in the cells would touch
-    with style():
-        figure = blank(PAGE, 4.2 if beside else 13.5)
-        left, right = figure.subplots(*((1, 2) if beside else (2, 1)), sharey=True)
-        _heat(
-            left,
-            _square(table, "spearman", names),
-            "Spearman rank correlation",
-            "vlag",
-            [-1, -0.5, 0, 0.5, 1],
-        )
-        _heat(
-            right,
-            _square(table, "iou", names),
-            "IoU of the top 10 % of pixels",
-            "cividis",
-            [0, 0.5, 1],
-        )
-        left.set_yticks(
-            range(len(names)),
-            [f"{n}{' (control)' * (n in controls)}  {at}" for at, n in enumerate(names, 1)],
-        )
-        few = int(table[["n_spearman", "n_iou"]].min(axis=None))
-        most = int(table[["n_spearman", "n_iou"]].max(axis=None))
-        images = (
-            f"{most} images"
-            if few == most
-            else f"{few} to {most} images\n(failed and constant maps have no value)"
-        )
-        title(figure, f"{dataset}: agreement of explainers, mean over {images}")
-    return figure
-
-
-def _square(table: pd.DataFrame, column: str, names: list[str]) -> np.ndarray:
-    wide = table.pivot(index="first", columns="second", values=column)
-    upper = wide.reindex(index=names, columns=names).to_numpy()
-    return np.where(np.isnan(upper), upper.T, upper)
+    seen = looks(table["first"], controls)
+    beside = len(seen) <= 10  # more than that, and the figures in the cells would touch
+    figure = blank(PAGE, 4.2 if beside else 13.5)
+    left, right = figure.subplots(*((1, 2) if beside else (2, 1)), sharey=True)
+    square = table.set_index(["first", "second"]).unstack().loc[list(seen)]
+    ranks, overlaps = (square[column][list(seen)].to_numpy() for column in ("spearman", "iou"))
+    _heat(left, ranks, "Spearman rank correlation", "vlag", [-1, -0.5, 0, 0.5, 1])
+    _heat(right, overlaps, "IoU of the top 10 % of pixels", "cividis", [0, 0.5, 1])
+    names = [f"{look.name}  {at}" for at, look in enumerate(seen.values(), 1)]
+    left.set_yticks(range(len(names)), names)
+    counts = table[["n_spearman", "n_iou"]]
+    few, most = counts.min(axis=None), counts.max(axis=None)
+    why = "\n(failed and constant maps have no value)" if few < most else ""
+    over = f"{span(few, most)} images{why}"
+    return titled(figure, f"{dataset}: agreement of explainers, mean over {over}")
 
 
 def _heat(ax: Axes, values: np.ndarray, title: str, colours: str, ticks: list[float]) -> None:
@@ -143,4 +127,4 @@ def _heat(ax: Axes, values: np.ndarray, title: str, colours: str, ticks: list[fl
         red, green, blue, _ = drawn.cmap(drawn.norm(value))
         dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
         ink = "white" if dark and not np.isnan(value) else "black"
-        ax.text(column, row, told, ha="center", va="center", fontsize=SMALL, color=ink)
+        write(ax, column, row, told, color=ink)

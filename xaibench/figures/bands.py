@@ -2,90 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from xaibench.figures.base import (
-    COLUMN,
-    PAGE,
-    SMALL,
-    Look,
-    blank,
-    legend_below,
-    looks,
-    style,
-    title,
-    unused,
-)
-from xaibench.tables import is_weak
+from xaibench.figures import choice
+from xaibench.figures.base import SMALL, grid, span, style, swatch, titled
+from xaibench.figures.looks import Look, looks_in
+from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.names import weakly
 
 ACROSS = 2
 SPREAD = 0.7  # of the room between two bands is taken by the explainers of one
+CHANCE = {"color": "black", "ls": "--", "lw": 1.0}
 
 
-def draw(rows: pd.DataFrame, heading: str) -> Figure | None:
+def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
+    """Yield ``bands`` where a band of the run holds a value."""
+    rows = run.csv("bands.csv")
+    if rows is not None and rows["n"].any():
+        yield "bands", draw(rows[rows["n"] > 0], choice.heading(run))
+
+
+@style()
+def draw(rows: pd.DataFrame, heading: str) -> Figure:
     """Return a facet for each metric: bands across, a dot and interval for each explainer.
 
     Args:
-        rows: what ``bands.table`` returns.
+        rows: those of ``bands.table`` that hold a value.
         heading: data set, model and split.
 
-    None where no band holds a value. The dashed line is the level of a map that says nothing.
+    The dashed line is the level of a map that says nothing.
     """
-    rows = rows[rows["n"] > 0]
-    if rows.empty:
-        return None
-    explainers = rows.drop_duplicates("explainer").sort_values("control", kind="stable")
-    controls = list(explainers.loc[explainers["control"], "explainer"])
-    seen = looks(explainers["explainer"], controls)
-    metrics = list(rows["metric"].unique())
-    across = min(ACROSS, len(metrics))
-    down = -(-len(metrics) // across)
-    with style():
-        figure = blank(PAGE if across > 1 else COLUMN, 2.3 * down + 1.2)
-        axes = figure.subplots(down, across, squeeze=False).ravel()
-        unused(axes[len(metrics) :])
-        for ax, metric in zip(axes, metrics, strict=False):
-            _facet(ax, rows[rows["metric"] == metric], seen)
-        handles = [_handle(look) for look in seen.values()]
-        names = [f"{name}{' (control)' * (name in controls)}" for name in seen]
-        if rows["chance"].notna().any():
-            handles.append(Line2D([], [], color="black", ls="--", lw=1.0))
-            names.append("a map that says nothing")
-        legend_below(figure, handles, names)
-        percent = f"{rows['confidence'].iloc[0]:.0%}"
-        title(figure, f"{heading}\nshare of positive relevance: means and {percent} intervals")
-    return figure
-
-
-def _handle(look: Look) -> Line2D:
-    return Line2D([], [], color=look.colour, marker=look.marker, ms=4.5, lw=1.4)
+    seen = looks_in(rows)
+    parts = rows.groupby("metric", sort=False)
+    figure, axes = grid(len(parts), min(ACROSS, len(parts)), 2.3, 1.2)
+    for ax, (metric, part) in zip(axes, parts, strict=True):
+        ax.set_title(f"{metric}{weakly(metric)}", fontsize=SMALL + 0.5)
+        _facet(ax, part, seen)
+    entries = {
+        look.name: swatch(color=look.colour, marker=look.marker, ms=4.5, lw=1.4)
+        for look in seen.values()
+    }
+    if rows["chance"].notna().any():
+        entries["a map that says nothing"] = swatch(**CHANCE)
+    told = f"means and {rows['confidence'].iloc[0]:.0%} intervals"
+    return titled(figure, f"{heading}\nshare of positive relevance: {told}", entries)
 
 
 def _facet(ax: Axes, rows: pd.DataFrame, seen: dict[str, Look]) -> None:
-    bands = list(rows["band"].unique())
-    metric = rows["metric"].iloc[0]
-    name, at, mask = metric.partition("@")
-    ax.set_title(f"{name}{at}{mask}{' (weak mask)' * is_weak(metric)}", fontsize=SMALL + 0.5)
     ax.grid(False, axis="x")
-    names, labels = list(seen), []
-    for place, band in enumerate(bands):
-        part = rows[rows["band"] == band].set_index("explainer")
-        for explainer, row in part.iterrows():
-            shift = SPREAD * ((names.index(explainer) + 0.5) / len(names) - 0.5)
+    labels, names = [], list(seen)
+    for place, (band, part) in enumerate(rows.groupby("band", sort=False)):
+        for explainer, row in part.set_index("explainer").iterrows():
+            at = place + SPREAD * ((names.index(explainer) + 0.5) / len(names) - 0.5)
             look = seen[explainer]
             if pd.notna(row["low"]):
-                ax.plot([place + shift] * 2, [row["low"], row["high"]], color=look.colour, lw=1.4)
-            ax.plot(place + shift, row["mean"], look.marker, color=look.colour, ms=4)
+                ax.plot([at, at], [row["low"], row["high"]], color=look.colour, lw=1.4)
+            ax.plot(at, row["mean"], look.marker, color=look.colour, ms=4)
         if part["chance"].notna().any():
             ends = [place - 0.5 * SPREAD - 0.08, place + 0.5 * SPREAD + 0.08]
-            ax.plot(ends, [part["chance"].mean()] * 2, color="black", ls="--", lw=1.0)
-        few, most = part["n"].min(), part["n"].max()
-        labels.append(f"{band}\nn={most}" if few == most else f"{band}\nn={few} to {most}")
-    ax.set_xticks(range(len(bands)), labels)
-    ax.set_xlim(-0.5, len(bands) - 0.5)
+            ax.plot(ends, [part["chance"].mean()] * 2, **CHANCE)
+        labels.append(f"{band}\nn={span(part['n'].min(), part['n'].max())}")
+    ax.set_xticks(range(len(labels)), labels)
+    ax.set_xlim(-0.5, len(labels) - 0.5)
     top = rows[["mean", "high", "chance"]].max(axis=None)
     ax.set_ylim(0, max(0.05, 1.06 * top))
     ax.set(xlabel="score of the target", ylabel="share of positive relevance")

@@ -1,4 +1,4 @@
-"""One style for every figure: sizes, fonts, colours; and one way to save.
+"""One style for every figure: sizes and fonts, grids, words, legends; and one way to save.
 
 A figure is made with ``matplotlib.figure.Figure``, never through pyplot: no window, no state that
 outlives it. Widths are those of a paper's column and page; no text is below ``SMALL`` points.
@@ -7,15 +7,17 @@ outlives it. Widths are those of a paper's column and page; no text is below ``S
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 
 from xaibench.atomic import replacing
 
@@ -23,54 +25,15 @@ COLUMN = 3.5  # inches
 PAGE = 7.2  # inches
 SMALL = 7.0  # points
 DPI = 200
-
-# These keep their colour in every figure of every run; others get what is left, by name.
-FIRST_COLOURS = (
-    "grad_cam",
-    "square_occlusion",
-    "superpixel_occlusion",
-    "integrated_gradients",
-    "lime",
-    "cam",
-)
-GREYS = ("0.35", "0.6", "0.75")
-MARKERS = "osD^vP*X"
-
-
-@dataclass(frozen=True)
-class Look:
-    """How one explainer is drawn everywhere."""
-
-    colour: str | tuple[float, float, float]
-    line: str
-    marker: str
-
-
-def looks(explainers: Iterable[str], controls: Collection[str] = ()) -> dict[str, Look]:
-    """Return each explainer's look: controls grey and dashed, others colour-blind-safe and solid.
-
-    The palette has ten colours; from the eleventh explainer on the marker tells them apart.
-    """
-    names = list(dict.fromkeys(explainers))
-    palette = sns.color_palette("colorblind", 10)
-    palette = [palette[i] for i in (0, 1, 2, 3, 4, 9, 5, 6, 8, 7)]  # pale yellow and grey last
-    places = {name: place for place, name in enumerate(FIRST_COLOURS)}
-    new = sorted(set(names) - set(places) - set(controls))
-    places |= {name: len(FIRST_COLOURS) + at for at, name in enumerate(new)}
-    found = {}
-    for name in names:
-        if name in controls:
-            at = sorted(controls).index(name)
-            found[name] = Look(GREYS[at % len(GREYS)], "--", "o")
-        else:
-            colour = palette[places[name] % len(palette)]
-            found[name] = Look(colour, "-", MARKERS[places[name] % len(MARKERS)])
-    return found
+BOX = {"facecolor": "white", "edgecolor": "none"}  # behind a text
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Set the theme inside the block, and the user's own settings again behind it."""
+    """Set the theme inside the block, and the user's own settings again behind it.
+
+    ``@style()`` over a function makes the function the block.
+    """
     sizes = {
         "font.size": 7.5,
         "axes.titlesize": 8,
@@ -92,23 +55,81 @@ def blank(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def title(figure: Figure, text: str) -> None:
-    """Put a title over the figure, in as many lines as its width asks for."""
-    letters = int(figure.get_figwidth() * 72 / (8.5 * 0.6))  # a letter is about 0.6 of its size
-    figure.suptitle("\n".join(textwrap.fill(line, letters) for line in text.split("\n")))
+def grid(
+    count: int, across: int, each: float, rest: float, width: float | None = None, **shared: object
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its ``count`` axes, row by row; those too many in the last are hidden.
+
+    Args:
+        across: axes in a row.
+        each: inches of a row.
+        rest: inches of title and legend.
+        width: by default a page, for one axes a row a column.
+        shared: what ``Figure.subplots`` takes besides.
+    """
+    down = max(-(-count // across), 1)
+    figure = blank(width or (PAGE if across > 1 else COLUMN), each * down + rest)
+    axes = figure.subplots(down, across, squeeze=False, **shared).ravel()
+    hide(axes[count:])
+    return figure, axes[:count]
 
 
-def legend_below(figure: Figure, handles: list, labels: list[str]) -> None:
-    """Put one legend under all axes, where it cannot lie on data, in the columns that fit."""
-    widest = max(map(len, labels)) * SMALL * 0.6 + 30  # points, with the handle
-    columns = min(len(labels), max(1, int(figure.get_figwidth() * 72 / widest)))
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
-
-
-def unused(axes: Iterable[Axes]) -> None:
+def hide(axes: np.ndarray) -> None:
     """Hide axes that a grid has too many of."""
     for ax in axes:
         ax.set_axis_off()
+
+
+def heads(axes: np.ndarray, names: Sequence[str], **more: object) -> None:
+    """Put small titles over the columns of a grid."""
+    for ax, name in zip(axes, names, strict=True):
+        ax.set_title(name, **{"fontsize": SMALL, **more})
+
+
+def write(ax: Axes, x: float, y: float, text: str, **look: object) -> None:
+    """Write a small text into an axes, around that place where ``look`` says nothing else."""
+    ax.text(x, y, text, **{"ha": "center", "va": "center", "fontsize": SMALL, **look})
+
+
+def aside(
+    ax: Axes, text: str, corner: tuple[float, float], shift: tuple[float, float], **look: object
+) -> Annotation:
+    """Write a small text outside an axes: so many points from a place in fractions of its sides."""
+    look = {"fontsize": SMALL, "textcoords": "offset points", **look}
+    return ax.annotate(text, corner, shift, xycoords="axes fraction", **look)
+
+
+def swatch(**look: object) -> Line2D:
+    """Return a piece of line with a marker, as it stands in a legend."""
+    return Line2D([], [], **look)
+
+
+def titled(figure: Figure, title: str, legend: Mapping[str, Line2D] | None = None) -> Figure:
+    """Put a title over the figure and one legend under all axes, where it cannot lie on data.
+
+    The title has as many lines, the legend as many columns as the width allows.
+
+    Args:
+        legend: name -> what stands before it; nothing needs no legend.
+    """
+    width = figure.get_figwidth() * 72  # points
+    letters = int(width / (8.5 * 0.6))  # a letter is about 0.6 of its size
+    figure.suptitle("\n".join(textwrap.fill(line, letters) for line in title.split("\n")))
+    if legend:
+        widest = max(map(len, legend)) * SMALL * 0.6 + 30  # points, with the handle
+        columns = min(len(legend), max(1, int(width / widest)))
+        below = {"loc": "outside lower center", "ncols": columns, "frameon": False}
+        figure.legend(list(legend.values()), list(legend), **below)
+    return figure
+
+
+def pages(
+    name: str, items: Sequence, most: int, page: Callable[[Sequence], Figure]
+) -> Iterator[tuple[str, Figure]]:
+    """Yield ``name``, ``name_2``, …, each with what ``page`` draws of the next ``most`` items."""
+    for start in range(0, len(items), most):
+        number = f"_{start // most + 1}" if start else ""
+        yield f"{name}{number}", page(items[start : start + most])
 
 
 def wrapped(name: str, width: int = 14) -> str:
@@ -117,12 +138,35 @@ def wrapped(name: str, width: int = 14) -> str:
     >>> wrapped("superpixel_occlusion")
     'superpixel_\\nocclusion'
     """
-    lines = [""]
-    for part in name.replace("_", "_\0").replace("@", "\0@").split("\0"):
-        if lines[-1] and len(lines[-1] + part) > width:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
+    return "\n".join(packed(name.replace("_", "_\0").replace("@", "\0@").split("\0"), width))
+
+
+def packed(parts: Sequence[str], letters: int, glue: str = "") -> list[str]:
+    """Return parts on lines of at most so many ``letters``, if no part alone is longer."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if lines[-1] and len(lines[-1] + glue + part) > letters:
+            lines.append(part)
+        else:
+            lines[-1] += glue + part
+    return lines
+
+
+def short(text: object, letters: int) -> str:
+    """Return a text with its end left out where it is longer than ``letters``."""
+    told = str(text)
+    return told if len(told) <= letters else f"{told[: letters - 1]}…"
+
+
+def shortened(name: str, letters: int) -> str:
+    """Return a name with its middle left out where it is longer than ``letters``."""
+    half = (letters - 1) // 2
+    return name if len(name) <= letters else f"{name[:half]}…{name[-half:]}"
+
+
+def span(few: int, most: int) -> str:
+    """Return ``few to most``, or one number where they are the same."""
+    return f"{most}" if few == most else f"{few} to {most}"
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from xaibench.cost import PASSES
-from xaibench.figures.base import (
-    COLUMN,
-    PAGE,
-    Look,
-    blank,
-    legend_below,
-    looks,
-    style,
-    title,
-    unused,
-)
-from xaibench.figures.labels import Point, place
-from xaibench.tables import arrow, true_name
+from xaibench.figures import choice
+from xaibench.figures.base import grid, style, swatch, titled
+from xaibench.figures.labels import place
+from xaibench.figures.looks import Look, looks_in
+from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.cost import PASSES
+from xaibench.leaderboards.names import arrow
 
 FAITHFULNESS = ("deletion", "insertion", "cumulative_drop")
 ACROSS = 3
 MARK = 5.0  # points
 
 
-def draw(summary: pd.DataFrame, costs: pd.DataFrame) -> Figure | None:
+def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
+    """Yield ``cost`` where the run holds scores of faithfulness and tells what they cost."""
+    figure = draw(run.summary, run.costs, choice.heading(run)) if choice.scored(run) else None
+    if figure is not None:
+        yield "cost", figure
+
+
+@style()
+def draw(summary: pd.DataFrame, costs: pd.DataFrame, heading: str) -> Figure | None:
     """Return a panel for each metric of faithfulness: mean and interval over the cost of a map.
 
     Args:
-        summary: what ``leaderboard.summarise`` returns, of one data set and model.
+        summary: what ``summarise`` returns, of one data set and model.
         costs: what ``cost.of_runs`` returns, of the same.
+        heading: data set, model and split.
 
     Cost is seconds, or where they are missing or were taken on several kinds of hardware, passes
     (forward and backward). Controls are hollow. The stepped line is the Pareto front of the
@@ -48,28 +49,20 @@ def draw(summary: pd.DataFrame, costs: pd.DataFrame) -> Figure | None:
     rows = rows.assign(cost=rows["explainer"].map(x)).dropna(subset="cost")
     if rows.empty:
         return None
-    by_role = summary.drop_duplicates("explainer").sort_values("control", kind="stable")
-    seen = looks(by_role["explainer"], by_role.loc[by_role["control"], "explainer"].tolist())
-    metrics = list(rows["metric"].unique())
-    across = min(ACROSS, len(metrics))
-    down = -(-len(metrics) // across)
-    with style():
-        figure = blank(PAGE if across > 1 else COLUMN, 2.6 * down + 0.9)
-        axes = figure.subplots(down, across, squeeze=False).ravel()
-        unused(axes[len(metrics) :])
-        panels = [rows[rows["metric"] == metric].sort_values("cost") for metric in metrics]
-        for ax, panel in zip(axes, panels, strict=False):
-            _panel(ax, panel, seen, unit)
-        _key(figure, float(rows["confidence"].iloc[0]), bool(rows["control"].any()))
-        first = rows.iloc[0]
-        where = f"\non {device}" if device else ""
-        title(
-            figure,
-            f"{true_name(first['dataset'])}, {first['model']}, split {first['split']}{where}",
-        )
-        figure.draw_without_rendering()  # the labels need to know where the points lie
-        for ax, panel in zip(axes, panels, strict=False):
-            _label(ax, panel, seen)
+    seen = looks_in(summary)
+    panels = [part.sort_values("cost") for _, part in rows.groupby("metric", sort=False)]
+    figure, axes = grid(len(panels), min(ACROSS, len(panels)), 2.6, 0.9)
+    for ax, panel in zip(axes, panels, strict=True):
+        _panel(ax, panel, seen, unit)
+    mark = {"color": "0.2", "marker": "o", "ms": MARK, "lw": 0}
+    entries = {f"mean and {rows['confidence'].iloc[0]:.0%} interval": swatch(**mark)}
+    if rows["control"].any():
+        entries["control"] = swatch(**mark, mfc="white")
+    entries["Pareto front of the explainers"] = swatch(color="0.55", lw=0.9)
+    titled(figure, f"{heading}\non {device}" if device else heading, entries)
+    figure.draw_without_rendering()  # the labels need to know where the points lie
+    for ax, panel in zip(axes, panels, strict=True):
+        _label(ax, panel, seen)
     return figure
 
 
@@ -93,14 +86,11 @@ def front(cost: Sequence[float], merit: Sequence[float]) -> list[int]:
 
     A place is on it if no other is at most as dear and at least as good, and better in one of both.
     """
-    order = sorted(range(len(cost)), key=lambda at: (cost[at], -merit[at]))
-    found: list[int] = []
-    for at in order:
-        if not found or merit[at] > merit[found[-1]]:
-            found.append(at)
-        elif (cost[at], merit[at]) == (cost[found[-1]], merit[found[-1]]):
-            found.append(at)  # neither of two equals is better
-    return found
+    dear, good = np.asarray(cost), np.asarray(merit)
+    no_worse = (dear <= dear[:, None]) & (good >= good[:, None])
+    better = (dear < dear[:, None]) | (good > good[:, None])
+    on = np.flatnonzero(~(no_worse & better).any(axis=1))
+    return sorted(on.tolist(), key=lambda at: cost[at])
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, seen: dict[str, Look], unit: str) -> None:
@@ -129,28 +119,13 @@ def _front(rows: pd.DataFrame, right: float) -> np.ndarray:
     rows = rows[~rows["control"]]
     sign = 1 if len(rows) and rows["higher_is_better"].iloc[0] else -1
     on = rows.iloc[front(list(rows["cost"]), list(sign * rows["mean"]))]
-    x, y = [*on["cost"], right][: 1 + len(on)], list(on["mean"])
-    steps = [((a, m), (b, m)) for a, b, m in zip(x[:-1], x[1:], y, strict=True)]
-    return np.array([corner for step in steps for corner in step]).reshape(-1, 2)
+    ends = [*on["cost"], right]
+    return np.column_stack([np.repeat(ends, 2)[1:-1], np.repeat(on["mean"], 2)])
 
 
 def _label(ax: Axes, rows: pd.DataFrame, seen: dict[str, Look]) -> None:
-    ends = rows[["low", "high"]].apply(lambda column: column.fillna(rows["mean"]))
-    points = [
-        Point(row["explainer"], row["cost"], row["mean"], low, high, seen[row["explainer"]].colour)
-        for (_, row), low, high in zip(rows.iterrows(), ends["low"], ends["high"], strict=True)
-    ]
+    points = rows.rename(columns={"explainer": "name", "cost": "x", "mean": "y"})
+    for end in ("low", "high"):
+        points[end] = points[end].fillna(points["y"])
+    points["colour"] = [seen[name].colour for name in points["name"]]
     place(ax, points, _front(rows, ax.get_xlim()[1]))
-
-
-def _key(figure: Figure, confidence: float, has_controls: bool) -> None:
-    mark = {"color": "0.2", "marker": "o", "ms": MARK}
-    handles = [Line2D([], [], **mark, lw=0), Line2D([], [], color="0.55", lw=0.9)]
-    names = [
-        f"mean and {confidence:.0%} interval",
-        "Pareto front of the explainers",
-    ]
-    if has_controls:
-        handles.insert(1, Line2D([], [], **mark, mfc="white", lw=0))
-        names.insert(1, "control")
-    legend_below(figure, handles, names)

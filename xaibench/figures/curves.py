@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from xaibench.figures.base import (
-    COLUMN,
-    PAGE,
-    Look,
-    blank,
-    legend_below,
-    looks,
-    style,
-    title,
-    unused,
-)
-from xaibench.leaderboard import interval, resampled_means
+from xaibench.figures import choice
+from xaibench.figures.base import grid, style, swatch, titled
+from xaibench.figures.looks import Look, looks
+from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.bootstrap import interval, resampled_means
 
 GRID = np.linspace(0, 1, 101)
 RESAMPLES = 500
@@ -50,6 +43,18 @@ KINDS = {
 }
 
 
+def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
+    """Yield ``curves`` where the run holds one without NaN."""
+    table = run.parquet("curves.parquet")
+    if table is not None:
+        rows = run.scores.dropna(subset="image").drop_duplicates("image").set_index("image")
+        groups = rows["group"].fillna(rows.index.to_series()).to_dict()
+        figure = draw(table, run.dataset, groups, choice.controls_of(run))
+        if figure is not None:
+            yield "curves", figure
+
+
+@style()
 def draw(
     curves: pd.DataFrame,
     dataset: str,
@@ -72,52 +77,39 @@ def draw(
     known = curves[np.asarray(finite, dtype=bool)]
     if known.empty:
         return None
-    known = known.assign(
-        panel=[_panel(*pair) for pair in zip(known["metric"], known["curve"], strict=True)]
-    )
-    panels = list(known["panel"].unique())
-    seen = looks(known["explainer"].unique(), controls)
-    with style():
-        across = min(2, len(panels))
-        rows = -(-len(panels) // across)
-        figure = blank(PAGE if across > 1 else COLUMN, 2.35 * rows + 1.0)
-        axes = figure.subplots(rows, across, squeeze=False).ravel()
-        unused(axes[len(panels) :])
-        of_panel = dict(zip(panels, axes, strict=False))
-        for (panel, curve, explainer), part in known.groupby(
-            ["panel", "curve", "explainer"], sort=False
-        ):
-            kind = _kind(curve)
-            _line(of_panel[panel], part, seen[explainer], kind.line, groups)
-            of_panel[panel].set(title=panel, xlabel=kind.x, ylabel=kind.y, xlim=(0, 1))
-        handles = [Line2D([], [], color=s.colour, ls=s.line, lw=1.5) for s in seen.values()]
-        names = _names(known, controls)
-        if any(_kind(curve).line for curve in known["curve"].unique()):
-            handles += [Line2D([], [], color="black", ls=line) for line in ("-", "--")]
-            names += ["drop: most important first", "drop: least important first"]
-        legend_below(figure, handles, names)
-        images = known["image"].nunique()
-        maps = len(known.drop_duplicates(["image", "target"]))
-        told = f"{images} images" if maps == images else f"{maps} maps of {images} images"
-        title(figure, f"{dataset}: mean over {told}, 95 % bootstrap bands")
-    return figure
+    pairs = zip(known["metric"], known["curve"], strict=True)
+    known = known.assign(panel=[_kind(curve).title.format(metric) for metric, curve in pairs])
+    panels = known["panel"].unique()
+    seen = looks(known["explainer"], controls)
+    figure, axes = grid(len(panels), min(2, len(panels)), 2.35, 1.0)
+    of_panel = dict(zip(panels, axes, strict=True))
+    lines = known.groupby(["panel", "curve", "explainer"], sort=False)
+    for (panel, curve, explainer), part in lines:
+        kind = _kind(curve)
+        _line(of_panel[panel], part, seen[explainer], kind.line, groups)
+        of_panel[panel].set(title=panel, xlabel=kind.x, ylabel=kind.y, xlim=(0, 1))
+    entries = _entries(known, seen)
+    if any(_kind(curve).line for curve in known["curve"].unique()):
+        for line, order in (("-", "most"), ("--", "least")):
+            entries[f"drop: {order} important first"] = swatch(color="black", ls=line)
+    images = known["image"].nunique()
+    maps = len(known.drop_duplicates(["image", "target"]))
+    told = f"{images} images" if maps == images else f"{maps} maps of {images} images"
+    return titled(figure, f"{dataset}: mean over {told}, 95 % bootstrap bands", entries)
 
 
 def _kind(curve: str) -> Kind:
     return KINDS.get(curve, Kind("{}: " + curve, "fraction", "value"))
 
 
-def _panel(metric: str, curve: str) -> str:
-    return _kind(curve).title.format(metric)
-
-
-def _names(curves: pd.DataFrame, controls: Collection[str]) -> list[str]:
+def _entries(curves: pd.DataFrame, seen: Mapping[str, Look]) -> dict[str, Line2D]:
     """Name each explainer, with its n where curves of some images are missing."""
-    once = curves.drop_duplicates(["explainer", "image", "target"])
-    counts = once["explainer"].value_counts().loc[once["explainer"].unique()]
-    told = [f" (n={n})" if n < counts.max() else "" for n in counts]
-    names = zip(counts.index, told, strict=True)
-    return [f"{name}{' (control)' * (name in controls)}{n}" for name, n in names]
+    counts = curves.drop_duplicates(["explainer", "image", "target"])["explainer"].value_counts()
+    entries = {}
+    for name, look in seen.items():
+        n = f" (n={counts[name]})" if counts[name] < counts.max() else ""
+        entries[look.name + n] = swatch(color=look.colour, ls=look.line, lw=1.5)
+    return entries
 
 
 def _line(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from xaibench.figures.base import SMALL, wrapped
@@ -19,23 +16,7 @@ CROSSED = 40.0  # square points: what a leading line that crosses something coun
 FARTHER = 1.0  # square points that a name may cover to stand one point nearer
 
 
-@dataclass(frozen=True)
-class Point:
-    """A point to be named, in the units of its axes.
-
-    Attributes:
-        low, high: the ends of its vertical interval; both ``y`` where there is none.
-    """
-
-    name: str
-    x: float
-    y: float
-    low: float
-    high: float
-    colour: str | tuple[float, float, float]
-
-
-def place(ax: Axes, points: Sequence[Point], path: np.ndarray) -> None:
+def place(ax: Axes, points: pd.DataFrame, path: np.ndarray) -> None:
     """Write the points' names into an axes whose limits and layout are done.
 
     Each name takes the place around its point where it and the line that leads to it cover least:
@@ -43,76 +24,60 @@ def place(ax: Axes, points: Sequence[Point], path: np.ndarray) -> None:
     the nearest of equal ones. The most crowded points choose first.
 
     Args:
+        points: ``name``, ``x`` and ``y`` of each, in the units of the axes; ``low`` and ``high``,
+            the ends of its upright interval, both ``y`` where there is none; ``colour``.
         path: (V, 2), the corners of a line of level and upright pieces, in the units of the axes.
     """
     scale = ax.figure.dpi / 72  # pixels in a point: all below is reckoned in points
-    centres = ax.transData.transform([(p.x, p.y) for p in points]) / scale
+    centres, lows, highs = (
+        ax.transData.transform(points[["x", y]].to_numpy()) / scale for y in ("y", "low", "high")
+    )
     corners = ax.transData.transform(path) / scale if len(path) else path
-    taken = [box for point in points for box in _boxes(ax, point, scale)]
-    taken += [_around(a, b, 1.0) for a, b in pairwise(corners)]
+    # What a name must not cover: of each point the marker and the interval, then the path.
+    own = np.stack([_around(centres, centres, HALF), _around(lows, highs, 2.0)], axis=1)
+    taken = np.vstack([own.reshape(-1, 4), _around(corners[:-1], corners[1:], 1.0)])
     inside = ax.get_window_extent().extents / scale
-    for at in np.argsort(_distances(centres).mean(axis=1), kind="stable"):
-        point = points[at]
+    distances = np.linalg.norm(centres[:, None] - centres, axis=2)
+    for at in np.argsort(distances.mean(axis=1), kind="stable"):
+        point = points.iloc[at]
         style = {"ha": "center", "va": "center", "fontsize": SMALL, "color": "0.15"}
         style |= {"linespacing": 0.95, "textcoords": "offset points"}
-        name = wrapped(point.name, 12)
-        trial = ax.annotate(name, (point.x, point.y), (0, 0), **style)
+        x, y = point[["x", "y"]]
+        name = wrapped(point["name"], 12)
+        trial = ax.annotate(name, (x, y), (0, 0), **style)
         size = trial.get_window_extent().size / scale
         trial.remove()
-        others = np.delete(centres, at, axis=0)
-        crossable = np.delete(np.array(taken), [2 * at, 2 * at + 1], axis=0)
-        step, led = _best(centres[at], size, np.array(taken), others, crossable, inside)
-        line = {"arrowstyle": "-", "lw": 0.5, "color": point.colour, "shrinkA": 0, "shrinkB": HALF}
-        text = ax.annotate(
-            name,
-            (point.x, point.y),
-            tuple(step),
-            arrowprops=line if led else None,
-            **style,
-        )
+        step, led = _best(at, centres, size, taken, inside)
+        line = {"arrowstyle": "-", "lw": 0.5, "shrinkA": 0, "shrinkB": HALF}
+        style["arrowprops"] = {"color": point["colour"], **line} if led else None
+        text = ax.annotate(name, (x, y), tuple(step), **style)
         text.set_in_layout(False)  # the layout is done, and names must not move the points again
-        taken.append(_around(centres[at] + step - size / 2, centres[at] + step + size / 2, 0.0))
-
-
-def _distances(centres: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(centres[:, None] - centres[None], axis=2)
-
-
-def _boxes(ax: Axes, point: Point, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a name must not cover: the marker and the interval."""
-    ends = [(point.x, point.y), (point.x, point.low), (point.x, point.high)]
-    centre, low, high = ax.transData.transform(ends) / scale
-    return _around(centre, centre, HALF), _around(low, high, 2.0)
+        middle = centres[at] + step
+        taken = np.vstack([taken, _around(middle - size / 2, middle + size / 2, 0.0)])
 
 
 def _around(one: np.ndarray, other: np.ndarray, air: float) -> np.ndarray:
-    """Return the box between two points, with air around: left, bottom, right, top."""
-    return np.concatenate([np.minimum(one, other) - air, np.maximum(one, other) + air])
+    """Return the box between two points, with air around: left, bottom, right, top; (..., 4)."""
+    return np.hstack([np.minimum(one, other) - air, np.maximum(one, other) + air])
 
 
 def _best(
-    centre: np.ndarray,
-    size: np.ndarray,
-    taken: np.ndarray,
-    others: np.ndarray,
-    crossable: np.ndarray,
-    inside: np.ndarray,
+    at: int, centres: np.ndarray, size: np.ndarray, taken: np.ndarray, inside: np.ndarray
 ) -> tuple[np.ndarray, bool]:
-    """Return the step from the point to its name's centre, and whether a line must lead there.
+    """Return the step from a point to its name's centre, and whether a line must lead there.
 
-    Args:
-        others: (N, 2), the other points: a name that stands nearer to one of them needs a line.
-        crossable: what such a line may cross, but had better not.
+    Such a line may cross what is taken, but had better not; its own point and interval are none
+    of it. A name that stands nearer to another point needs one.
     """
+    centre, others = centres[at], np.delete(centres, at, axis=0)
+    crossable = np.delete(taken, [2 * at, 2 * at + 1], axis=0)
     turns = np.arange(DIRECTIONS) * 2 * np.pi / DIRECTIONS
     around = np.column_stack([np.cos(turns), np.sin(turns)])
     distances = np.repeat(DISTANCES, DIRECTIONS)
     steps = np.tile(around, (len(DISTANCES), 1)) * (distances[:, None] + size / 2)
     boxes = np.hstack([centre + steps - size / 2, centre + steps + size / 2])
-    own, nearest = (
-        _gaps(boxes, centre[None])[:, 0],
-        _gaps(boxes, others).min(axis=1, initial=np.inf),
-    )
+    own = _gaps(boxes, centre[None])[:, 0]
+    nearest = _gaps(boxes, others).min(axis=1, initial=np.inf)
     led = (own > FAR) | (nearest < own + 1)
     along = np.linspace(0.05, 0.8, 16)[:, None, None]
     crossed = _contain(crossable, centre + along * steps).any(axis=0).sum(axis=1)

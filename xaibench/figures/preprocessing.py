@@ -8,62 +8,50 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from xaibench.datasets.stages import Stages
-from xaibench.figures.base import PAGE, SMALL, blank, style, title, unused
-from xaibench.figures.sheet import picture, shortened
+from xaibench.figures.base import SMALL, grid, heads, shortened, style, titled
+from xaibench.figures.pictures import picture
+from xaibench.imaging.inspection.stages import Stages
 
 FRAME = "#E69F00"
 PAIRS = 4  # before and after, in one row
+AT_TOP = {"anchor": "N"}
 COLUMNS = ("original", "cropped", "resized", "cached", "pad mask")
 
 
+@style()
 def draw_before_after(images: Sequence[Stages], heading: str = "") -> Figure:
     """Return each original with the bounds of its crop, and beside it what a model gets."""
-    rows = -(-len(images) // PAIRS)
-    with style():
-        figure = blank(PAGE, rows * 1.15 + 0.55)
-        axes = figure.subplots(rows, 2 * PAIRS, squeeze=False).ravel()
-        unused(axes[2 * len(images) :])
-        for at, image in enumerate(images):
-            before, after = axes[2 * at : 2 * at + 2]
-            picture(before, image.original)
-            before.add_patch(_frame(image.prepared.bounds))
-            before.set_xlabel(_sizes(image.original), fontsize=SMALL)
-            picture(after, image.cached)
-            removed = image.prepared.placement.removed
-            after.set_xlabel(f"cut by {removed:.1%}" if removed else "uncut", fontsize=SMALL)
-        for ax in axes:
-            ax.set_anchor("N")
-        for ax, name in zip(axes[: 2 * len(images)], ("before", "after") * PAIRS, strict=False):
-            ax.set_title(name, fontsize=SMALL)
-        title(figure, heading)
-    return figure
+    figure, axes = grid(2 * len(images), 2 * PAIRS, 1.15, 0.55, subplot_kw=AT_TOP)
+    for (before, after), image in zip(axes.reshape(-1, 2), images, strict=True):
+        picture(before, image.original, _sizes(image.original))
+        before.add_patch(_frame(image.prepared.placement.bounds))
+        removed = image.prepared.placement.removed
+        picture(after, image.cached, f"cut by {removed:.1%}" if removed else "uncut")
+    top = axes[: 2 * PAIRS]
+    heads(top, ("before", "after") * (len(top) // 2))
+    return titled(figure, heading)
 
 
+@style()
 def draw_stages(images: Sequence[Stages], heading: str = "") -> Figure:
     """Return a row of stages an image: original, cropped, resized, cached, where it is padded.
 
     The title says how far the cached pictures are from those prepared anew: 0 if all is well.
     """
-    with style():
-        figure = blank(PAGE, len(images) * 1.65 + 0.7)
-        axes = figure.subplots(len(images), len(COLUMNS), squeeze=False)
-        for row, image in zip(axes, images, strict=True):
-            shown = (image.original, image.cropped, image.prepared.image, image.cached)
-            for ax, pixels in zip(row, shown, strict=False):
-                picture(ax, pixels)
-                ax.set_xlabel(_sizes(pixels), fontsize=SMALL)
-            row[0].add_patch(_frame(image.prepared.bounds))
-            picture(row[-1], image.prepared.pad.astype(np.float32))
-            row[-1].set_xlabel(f"{image.prepared.pad.mean():.1%} filled", fontsize=SMALL)
-            row[0].set_ylabel(shortened(image.name, 22), fontsize=SMALL)
-        for ax in axes.ravel():
-            ax.set_anchor("N")
-        for ax, name in zip(axes[0], COLUMNS, strict=True):
-            ax.set_title(name, fontsize=SMALL)
-        drift = max(map(_drift, images))
-        title(figure, f"{heading}\nlargest difference, cached to prepared anew: {drift} of 255")
-    return figure
+    columns = len(COLUMNS)
+    figure, axes = grid(len(images) * columns, columns, 1.65, 0.7, subplot_kw=AT_TOP)
+    for row, image in zip(axes.reshape(-1, columns), images, strict=True):
+        shown = (image.original, image.cropped, image.prepared.image, image.cached)
+        for ax, pixels in zip(row, shown, strict=False):
+            picture(ax, pixels, _sizes(pixels))
+        row[0].add_patch(_frame(image.prepared.placement.bounds))
+        pad = image.prepared.placement.pad
+        picture(row[-1], pad.astype(np.float32), f"{pad.mean():.1%} filled")
+        row[0].set_ylabel(shortened(image.name, 22), fontsize=SMALL)
+    heads(axes[:columns], COLUMNS)
+    drift = max(map(_drift, images))
+    told = f"largest difference, cached to prepared anew: {drift} of 255"
+    return titled(figure, f"{heading}\n{told}")
 
 
 def _drift(image: Stages) -> int:

@@ -2,66 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from xaibench.figures.base import (
-    COLUMN,
-    PAGE,
-    SMALL,
-    Look,
-    blank,
-    legend_below,
-    looks,
-    style,
-    title,
-    unused,
-)
-from xaibench.tables import RANDOM, arrow, how_many, is_weak, true_name
+from xaibench.figures import choice
+from xaibench.figures.base import BOX, SMALL, grid, style, swatch, titled, write
+from xaibench.figures.looks import Look, looks_in
+from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.names import RANDOM, arrow, how_many, is_weak
 
 ACROSS = 4  # facets side by side
 
 
-def draw(summary: pd.DataFrame) -> Figure:
+def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
+    """Yield ``ranking`` where the run holds an explainer's scores that say something."""
+    rows = telling(run.summary) if choice.scored(run) else []
+    if len(rows):
+        yield "ranking", draw(rows, choice.heading(run))
+
+
+@style()
+def draw(summary: pd.DataFrame, heading: str) -> Figure:
     """Return a dot (mean) and a line (interval) for each explainer and metric.
 
     Args:
-        summary: what ``leaderboard.summarise`` returns, of one data set and model.
+        summary: what ``summarise`` returns, of one data set and model.
+        heading: data set, model and split.
 
     A filled dot beats ``random`` after Holm's correction, a hollow one does not (or was not
     tested); the dashed line is the mean of ``random``. A dot over fewer images than the metric is
     defined on has its n beside it.
     """
+    seen = looks_in(summary)
+    parts = summary.groupby("metric", sort=False)
+    across, each = min(ACROSS, len(parts)), 0.17 * len(seen) + 0.85
+    figure, axes = grid(len(parts), across, each, 0.75, sharey=True)
+    for ax, (metric, rows) in zip(axes, parts, strict=True):
+        _facet(ax, rows.set_index("explainer").reindex(list(seen)), seen, metric)
+    axes[0].set_yticks(range(len(seen)), [look.name for look in seen.values()])
+    axes[0].set_ylim(len(seen) - 0.5, -0.5)
     first = summary.iloc[0]
-    by_role = summary.drop_duplicates("explainer").sort_values("control", kind="stable")
-    explainers = list(by_role["explainer"])
-    controls = list(by_role.loc[by_role["control"], "explainer"])
-    seen = looks(explainers, controls)
-    metrics = list(summary["metric"].unique())
-    across = min(ACROSS, len(metrics))
-    down = -(-len(metrics) // across)
-    with style():
-        height = (0.17 * len(explainers) + 0.85) * down + 0.75
-        figure = blank(PAGE if across > 1 else COLUMN, height)
-        axes = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
-        unused(axes[len(metrics) :])
-        for ax, metric in zip(axes, metrics, strict=False):
-            rows = summary[summary["metric"] == metric].set_index("explainer")
-            _facet(ax, rows.reindex(explainers), seen, metric)
-        axes[0].set_yticks(
-            range(len(explainers)), [f"{e}{' (control)' * (e in controls)}" for e in explainers]
-        )
-        axes[0].set_ylim(len(explainers) - 0.5, -0.5)
-        _key(figure, float(first["confidence"]), RANDOM in explainers)
-        title(
-            figure,
-            f"{true_name(first['dataset'])}, {first['model']}, split {first['split']}: "
-            f"{how_many(first)}",
-        )
-    return figure
+    dot = {"color": "0.2", "marker": "o", "ms": 4.5, "lw": 1.4}
+    entries = {
+        f"mean and {first['confidence']:.0%} interval; better than random (Holm)": swatch(**dot),
+        "not better, or not tested": swatch(**dot, mfc="white"),
+    }
+    if RANDOM in seen:
+        entries["mean of random"] = swatch(color="0.5", ls="--", lw=0.8)
+    return titled(figure, f"{heading}: {how_many(first)}", entries)
 
 
 def telling(summary: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +78,7 @@ def _facet(ax: Axes, rows: pd.DataFrame, seen: dict[str, Look], metric: str) -> 
         ax.axvline(rows.loc[RANDOM, "mean"], color="0.5", ls="--", lw=0.8, zorder=1)
     for place, (explainer, row) in enumerate(rows.iterrows()):
         if pd.isna(row["mean"]):
-            _missing(ax, place)
+            write(ax, 0.5, place, "– no value", transform=ax.get_yaxis_transform())
         else:
             _dot(ax, place, row, seen[explainer])
     ax.margins(x=0.12)
@@ -107,33 +99,7 @@ def _dot(ax: Axes, place: int, row: pd.Series, look: Look) -> None:
 def _tell_n(ax: Axes, place: int, row: pd.Series) -> None:
     """Write n on the side of the facet where the dot is not."""
     left = row["mean"] > sum(ax.get_xlim()) / 2
-    ax.text(
-        0.04 if left else 0.96,
-        place,
-        f"n={int(row['n'])}/{int(row['rows'] - row['undefined'])}",
-        transform=ax.get_yaxis_transform(),
-        ha="left" if left else "right",
-        va="center",
-        fontsize=SMALL,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-    )
-
-
-def _missing(ax: Axes, place: int) -> None:
-    ax.text(
-        0.5, place, "– no value", transform=ax.get_yaxis_transform(), ha="center", va="center",
-        fontsize=SMALL,
-    )  # fmt: skip
-
-
-def _key(figure: Figure, confidence: float, has_random: bool) -> None:
-    dot = {"color": "0.2", "marker": "o", "ms": 4.5}
-    handles = [Line2D([], [], **dot, lw=1.4), Line2D([], [], **dot, mfc="white", lw=1.4)]
-    names = [
-        f"mean and {confidence:.0%} interval; better than random (Holm)",
-        "not better, or not tested",
-    ]
-    if has_random:
-        handles.append(Line2D([], [], color="0.5", ls="--", lw=0.8))
-        names.append("mean of random")
-    legend_below(figure, handles, names)
+    at, side = (0.04, "left") if left else (0.96, "right")
+    told = f"n={int(row['n'])}/{int(row['rows'] - row['undefined'])}"
+    look = {"ha": side, "bbox": {**BOX, "pad": 0.5}}
+    write(ax, at, place, told, transform=ax.get_yaxis_transform(), **look)

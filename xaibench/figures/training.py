@@ -9,16 +9,28 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from xaibench.figures.base import COLUMN, MARKERS, blank, legend_below, style, title
+from xaibench.figures.base import COLUMN, blank, style, titled
+from xaibench.figures.looks import MARKERS
+from xaibench.leaderboards.board import ScoredRun
 
 # monitor -> whether the largest is best
 LARGEST = {"accuracy": True, "auroc": True, "loss": False}
 NAMES = {"loss": "loss", "accuracy": "accuracy", "auroc": "AUROC", "mae": "mean absolute error"}
+PARTS = (("valid", "validation", "-", "o"), ("train", "training", "--", "s"))
 _MARKERS = 15  # a line has about so many: more would hide it
 
 
-def draw(log: pd.DataFrame, dataset: str, monitor: str = "accuracy") -> Figure | None:
-    """Return losses (above) and other figures (below) against the step; None for an empty log.
+def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
+    """Yield ``training`` where the run holds a log of it that is not empty."""
+    log = run.csv("training_log.csv")
+    if log is not None and not log.empty:
+        monitor = run.manifest.get("training", {}).get("monitor", "accuracy")
+        yield "training", draw(log, run.dataset, monitor)
+
+
+@style()
+def draw(log: pd.DataFrame, dataset: str, monitor: str = "accuracy") -> Figure:
+    """Return losses (above) and other figures (below) against the step.
 
     Validation is drawn solid, training dashed; a star and a dotted line mark the best row. Where
     each label has a model of its own, there is a line a label, of validation only, and a star each.
@@ -29,22 +41,16 @@ def draw(log: pd.DataFrame, dataset: str, monitor: str = "accuracy") -> Figure |
             where each label has a model of its own.
         monitor: what chose the checkpoint (``accuracy``, ``auroc`` or ``loss``).
     """
-    if log.empty:
-        return None
-    with style():
-        figure = blank(COLUMN, 4.4)
-        axes = figure.subplots(2, 1, sharex=True)
-        told = (_by_label if "label" in log else _of_one)(axes, log, monitor)
-        axes[1].set_xlabel("step")
-        if log["step"].nunique() == 1:
-            axes[1].set_xticks(log["step"].unique())
-        entries = {}
-        for ax in axes:
-            entries |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-        if entries:
-            legend_below(figure, list(entries.values()), list(entries))
-        title(figure, f"{dataset}: training{told}")
-    return figure
+    figure = blank(COLUMN, 4.4)
+    axes = figure.subplots(2, 1, sharex=True)
+    told = (_by_label if "label" in log else _of_one)(axes, log, monitor)
+    axes[1].set_xlabel("step")
+    if log["step"].nunique() == 1:
+        axes[1].set_xticks(log["step"].unique())
+    entries = {}
+    for ax in axes:
+        entries |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    return titled(figure, f"{dataset}: training{told}", entries)
 
 
 def best_row(log: pd.DataFrame, monitor: str) -> pd.Series | None:
@@ -61,23 +67,19 @@ def _of_one(axes: list[Axes], log: pd.DataFrame, monitor: str) -> str:
     best = best_row(log, monitor)
     palette = iter(sns.color_palette("colorblind"))
     for ax, names in zip(axes, (["loss"], ["accuracy", "auroc", "mae"]), strict=True):
-        shown = []
-        for name in names:
-            for part, line, marker in (("valid", "-", "o"), ("train", "--", "s")):
-                column = f"{part}_{name}"
-                if not _known(log, column):
-                    continue
-                if not shown or shown[-1] != NAMES[name]:
-                    colour = next(palette)
-                    shown.append(NAMES[name])
-                told = f"{NAMES[name]}, {'validation' if part == 'valid' else 'training'}"
-                _line(ax, log, column, color=colour, ls=line, marker=marker, label=told)
-        ax.set_ylabel(", ".join(shown))
+        shown = [n for n in names if _known(log, f"valid_{n}") or _known(log, f"train_{n}")]
+        for name in shown:
+            colour = next(palette)
+            for part, told, line, marker in PARTS:
+                label, column = f"{NAMES[name]}, {told}", f"{part}_{name}"
+                if _known(log, column):
+                    _line(ax, log, column, color=colour, ls=line, marker=marker, label=label)
+        ax.set_ylabel(", ".join(NAMES[name] for name in shown))
         if best is not None:
             ax.axvline(best["step"], color="0.4", ls=":", lw=1.2)
     if best is None:
         return ""
-    _star(axes[0 if monitor == "loss" else 1], best, monitor, "black", "best")
+    _star(axes[0 if monitor == "loss" else 1], best, monitor, color="black", label="best")
     return f", best step {best['step']:g} (epoch {best['epoch']:g}) by validation {NAMES[monitor]}"
 
 
@@ -90,18 +92,13 @@ def _by_label(axes: list[Axes], log: pd.DataFrame, monitor: str) -> str:
         if name is None:
             continue
         ax.set_ylabel(f"{NAMES[name]}, validation")
-        for label, rows, at in _labels(log):
+        for at, (label, rows) in enumerate(log.groupby("label", sort=False)):
             colour, marker = palette[at % len(palette)], MARKERS[at % len(MARKERS)]
-            _line(ax, rows, f"valid_{name}", color=colour, marker=marker, label=label)
+            _line(ax, rows, f"valid_{name}", color=colour, marker=marker, label=str(label))
             best = best_row(rows, monitor)
             if name == monitor and best is not None:
-                _star(ax, best, monitor, colour)
+                _star(ax, best, monitor, color=colour)
     return f", one model a label, best rows by validation {NAMES[monitor]}"
-
-
-def _labels(log: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, int]]:
-    for at, (label, rows) in enumerate(log.groupby("label", sort=False)):
-        yield str(label), rows, at
 
 
 def _known(log: pd.DataFrame, column: str) -> bool:
@@ -113,8 +110,5 @@ def _line(ax: Axes, log: pd.DataFrame, column: str, *, marker: str, **look: obje
     ax.plot(log["step"], log[column], marker=marker, markevery=every, ms=3, **look)
 
 
-def _star(
-    ax: Axes, best: pd.Series, monitor: str, colour: object, label: str | None = None
-) -> None:
-    value = best[f"valid_{monitor}"]
-    ax.plot(best["step"], value, "*", color=colour, ms=9, mec="white", mew=0.5, label=label)
+def _star(ax: Axes, best: pd.Series, monitor: str, **look: object) -> None:
+    ax.plot(best["step"], best[f"valid_{monitor}"], "*", ms=9, mec="white", mew=0.5, **look)

@@ -6,17 +6,27 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
-from pydantic import ConfigDict
+from jaxtyping import Float
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
+from xaibench.engine import (
+    Batch,
+    Evidence,
+    Fill,
+    Maps,
+    PerImage,
+    Seeds,
+    removal_curve,
+    step_counts,
+    trapezoid,
+)
 from xaibench.models.base import Classifier
-from xaibench.precision import Precision
-from xaibench.types import Batch, Task
+from xaibench.types import Labels, Precision, Space, Task
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class Scores:
         undefined: name -> why a value may be NaN.
     """
 
-    values: Mapping[str, Float[Tensor, " batch"]]
+    values: Mapping[str, PerImage]
     curves: Mapping[str, Curve] = field(default_factory=dict)
     undefined: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,6 +72,10 @@ class Metric(ABC):
 
     def check(self, size: tuple[int, int]) -> None:
         """Raise UserError where images of (height, width) are not for it; runs before training."""
+
+    def value_names(self, masks: tuple[str, ...]) -> list[str]:
+        """Return the names of the values that it gives, for a data set with these masks."""
+        return [self.name]
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -89,23 +103,13 @@ class Metric(ABC):
 class MapMetric(Metric):
     """Scores relevance maps, one number an image."""
 
-    def value_names(self, masks: tuple[str, ...]) -> list[str]:
-        """Return the names of the values that ``score`` gives, for a data set with these masks."""
-        return [self.name]
-
     @abstractmethod
-    def score(
-        self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
-    ) -> Scores:
+    def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
         """Score finite maps of a batch."""
 
 
 class ImageMetric(Metric):
     """Scores the model on images without any map, once for each image and target; has no curves."""
-
-    @abstractmethod
-    def value_names(self, masks: tuple[str, ...]) -> list[str]:
-        """Return the names of the values that ``score_images`` gives."""
 
     @abstractmethod
     def score_images(self, model: Classifier, batch: Batch) -> Scores:
@@ -118,7 +122,7 @@ class PredictionMetric(Metric):
     @abstractmethod
     def score_predictions(
         self,
-        labels: Shaped[np.ndarray, "n *labels"],
+        labels: Labels,
         probabilities: Float[np.ndarray, "n classes"],
         *,
         task: Task,
@@ -131,15 +135,7 @@ class TwinMetric(Metric):
     """Compares a model's maps with those of its twin, trained on permuted labels."""
 
     @abstractmethod
-    def value_names(self, masks: tuple[str, ...]) -> list[str]:
-        """Return the names of the values that ``compare`` gives."""
-
-    @abstractmethod
-    def compare(
-        self,
-        maps: Float[Tensor, "batch height width"],
-        twin: Float[Tensor, "batch height width"],
-    ) -> Scores:
+    def compare(self, maps: Maps, twin: Maps) -> Scores:
         """Compare finite maps of the same images and targets."""
 
 
@@ -149,9 +145,7 @@ class LocalisationMetric(MapMetric):
     def value_names(self, masks: tuple[str, ...]) -> list[str]:
         return [f"{self.name}@{mask}" for mask in masks]
 
-    def score(
-        self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
-    ) -> Scores:
+    def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
         values = {}
         for name, mask in batch.masks.items():
             value = self.against(mask, maps, batch.seeds)
@@ -162,10 +156,31 @@ class LocalisationMetric(MapMetric):
     undefined: ClassVar[str] = "the image has no evidence mask for its target"
 
     @abstractmethod
-    def against(
-        self,
-        mask: Bool[Tensor, "batch height width"],
-        maps: Float[Tensor, "batch height width"],
-        seeds: Int[Tensor, " batch"],
-    ) -> Float[Tensor, " batch"]:
+    def against(self, mask: Evidence, maps: Maps, seeds: Seeds) -> PerImage:
         """Score maps against masks; what it gives for an empty mask is not used."""
+
+
+@dataclass(frozen=True)
+class RemovalMetric(MapMetric):
+    """Area under the score as pixels are replaced, or restored, the most relevant first.
+
+    At step k = 0..S, round(k / S x HW) pixels are gone (or back), all channels together, both ends
+    in; the area is the trapezoid over the true fractions. Ties go in the image's own random order,
+    so a constant map scores as a random one. In [0, 1] for probabilities.
+    """
+
+    restores: ClassVar[bool]
+    """Whether pixels come back instead of going."""
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    conventions: ClassVar[Mapping[str, str]] = {"ties": "seeded"}
+
+    steps: Annotated[int, Field(ge=2)] = 100
+    fill: Fill = "dataset_mean"
+    space: Space = "prob"
+
+    def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
+        counts = step_counts(self.steps, maps[0].numel(), maps.device)
+        asked = {"fill": self.fill, "space": self.space, "insert": self.restores}
+        y = removal_curve(model, batch, maps, counts, **asked)
+        x = (counts / maps[0].numel()).expand_as(y)
+        return Scores({self.name: trapezoid(y, x)}, {self.name: Curve(x, y)})

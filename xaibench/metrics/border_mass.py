@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
 
+from xaibench.engine import Batch, Maps
+from xaibench.imaging.regions import outer_band
 from xaibench.metrics.base import MapMetric, Scores
-from xaibench.metrics.outer_band import outer_band
 from xaibench.models.base import Classifier
 from xaibench.registry import register
-from xaibench.types import Batch
 
 
 @register("metric")
@@ -36,9 +34,7 @@ class BorderMass(MapMetric):
 
     band: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
 
-    def score(
-        self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
-    ) -> Scores:
+    def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
         mask = torch.from_numpy(outer_band(*maps.shape[1:], self.band)).to(maps.device)
         positive = maps.double().clamp_min(0)
         values = (positive * mask).sum((1, 2)) / positive.sum((1, 2))

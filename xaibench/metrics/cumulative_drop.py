@@ -9,8 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from xaibench.masking import (
+from xaibench.engine import (
+    Batch,
     Fill,
+    Maps,
+    PerImage,
     RankMasks,
     fill_images,
     filled_score,
@@ -24,7 +27,7 @@ from xaibench.metrics.base import Curve, MapMetric, Scores
 from xaibench.models.base import Classifier
 from xaibench.randomness import descending_order
 from xaibench.registry import register
-from xaibench.types import Batch, Space
+from xaibench.types import Space
 
 
 @register("metric")
@@ -51,9 +54,7 @@ class CumulativeDrop(MapMetric):
     def value_names(self, masks: tuple[str, ...]) -> list[str]:
         return ["cumulative_drop", "cumulative_drop@area"]
 
-    def score(
-        self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
-    ) -> Scores:
+    def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
         counts = batch.segments.flatten(1).amax(1) + 1
         means = segment_means(maps, batch.segments)
         # -inf puts the padding behind the image's own segments; least first reverses the real ones.
@@ -99,7 +100,7 @@ class CumulativeDrop(MapMetric):
         return whole[:, None] - masked, areas.float().where(own, torch.nan)
 
 
-def _area_under(curve: Curve) -> Float[Tensor, " batch"]:
+def _area_under(curve: Curve) -> PerImage:
     # Behind its last point a curve is padded with that point: strips of no width.
     last = curve.x.isfinite().sum(1, keepdim=True) - 1
     at = torch.arange(curve.x.shape[1], device=curve.x.device).minimum(last)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from jaxtyping import Float
-from pydantic import Field
-from torch import Tensor
-
-from xaibench.masking import Fill, removal_curve, step_counts, trapezoid
-from xaibench.metrics.base import Curve, MapMetric, Scores
-from xaibench.models.base import Classifier
+from xaibench.engine import Fill
+from xaibench.metrics.base import RemovalMetric
 from xaibench.registry import register
-from xaibench.types import Batch, Space
 
 
 @register("metric")
 @dataclass(frozen=True)
-class Insertion(MapMetric):
+class Insertion(RemovalMetric):
     """Area under the score as the most relevant pixels are restored; higher is better.
 
     Starts from the fill (the blurred image) and restores pixels in the order in which deletion
@@ -27,17 +21,6 @@ class Insertion(MapMetric):
     """
 
     higher_is_better: ClassVar[bool] = True
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    conventions: ClassVar[dict[str, str]] = {"ties": "seeded"}
+    restores: ClassVar[bool] = True
 
-    steps: Annotated[int, Field(ge=2)] = 100
     fill: Fill = "blur"
-    space: Space = "prob"
-
-    def score(
-        self, model: Classifier, batch: Batch, maps: Float[Tensor, "batch height width"]
-    ) -> Scores:
-        counts = step_counts(self.steps, maps[0].numel(), maps.device)
-        y = removal_curve(model, batch, maps, counts, fill=self.fill, space=self.space, insert=True)
-        x = (counts / maps[0].numel()).expand_as(y)
-        return Scores({"insertion": trapezoid(y, x)}, {"insertion": Curve(x, y)})

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
 from pydantic import Field
-from torch import Tensor
 
+from xaibench.engine import Evidence, Maps, PerImage, Seeds
 from xaibench.metrics.base import LocalisationMetric
 from xaibench.randomness import descending_order
 from xaibench.registry import register
@@ -32,12 +31,7 @@ class IouTop(LocalisationMetric):
 
     top: Annotated[float, Field(gt=0, le=1)] | Literal["mask_area"] = "mask_area"
 
-    def against(
-        self,
-        mask: Bool[Tensor, "batch height width"],
-        maps: Float[Tensor, "batch height width"],
-        seeds: Int[Tensor, " batch"],
-    ) -> Float[Tensor, " batch"]:
+    def against(self, mask: Evidence, maps: Maps, seeds: Seeds) -> PerImage:
         order = descending_order(maps.flatten(1), seeds)
         pixels = order.shape[1]
         area = mask.flatten(1).sum(1, keepdim=True)

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from scipy.stats import rankdata
 from skimage.metrics import structural_similarity
-from torch import Tensor
 
+from xaibench.engine import Maps
 from xaibench.metrics.base import Scores, TwinMetric
 from xaibench.registry import register
 
@@ -37,11 +37,7 @@ class LabelRandomisation(TwinMetric):
     def value_names(self, masks: tuple[str, ...]) -> list[str]:
         return [f"label_randomisation@{how}" for how in ("spearman", "spearman_abs", "ssim")]
 
-    def compare(
-        self,
-        maps: Float[Tensor, "batch height width"],
-        twin: Float[Tensor, "batch height width"],
-    ) -> Scores:
+    def compare(self, maps: Maps, twin: Maps) -> Scores:
         one, other = maps.double().cpu().numpy(), twin.double().cpu().numpy()
         flat = lambda values: values.reshape(len(values), -1)
         found = [

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
-
+from xaibench.engine import Evidence, Maps, PerImage, Seeds
 from xaibench.metrics.base import LocalisationMetric
 from xaibench.registry import register
 
@@ -27,11 +25,6 @@ class MassAccuracy(LocalisationMetric):
     undefined: ClassVar[str] = f"{LocalisationMetric.undefined}, or no relevance is positive"
     conventions: ClassVar[dict[str, str]] = {"relevance": "positive"}
 
-    def against(
-        self,
-        mask: Bool[Tensor, "batch height width"],
-        maps: Float[Tensor, "batch height width"],
-        seeds: Int[Tensor, " batch"],
-    ) -> Float[Tensor, " batch"]:
+    def against(self, mask: Evidence, maps: Maps, seeds: Seeds) -> PerImage:
         positive = maps.double().clamp_min(0).flatten(1)
         return (positive * mask.flatten(1)).sum(1) / positive.sum(1)

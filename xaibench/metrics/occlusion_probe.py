@@ -9,14 +9,13 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 
+from xaibench.engine import Batch, Fill, SharedMasks, fill_images, masked_scores, unmasked_score
 from xaibench.errors import UserError
-from xaibench.masking import Fill, SharedMasks, fill_images, masked_scores, unmasked_score
+from xaibench.imaging.regions import probe_mask, probe_names
 from xaibench.metrics.base import ImageMetric, Scores
 from xaibench.models.base import Classifier
-from xaibench.precision import Precision
-from xaibench.probes import probe_mask, probe_names
 from xaibench.registry import register
-from xaibench.types import Batch, Space
+from xaibench.types import Precision, Space
 
 
 @register("metric")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Bool, Float, Int
 from pydantic import NonNegativeInt
-from torch import Tensor
 from torch.nn import functional as F
 
+from xaibench.engine import Evidence, Maps, PerImage, Seeds
 from xaibench.metrics.base import LocalisationMetric
 from xaibench.randomness import descending_order
 from xaibench.registry import register
@@ -32,12 +31,7 @@ class PointingGame(LocalisationMetric):
 
     tolerance: NonNegativeInt = 0
 
-    def against(
-        self,
-        mask: Bool[Tensor, "batch height width"],
-        maps: Float[Tensor, "batch height width"],
-        seeds: Int[Tensor, " batch"],
-    ) -> Float[Tensor, " batch"]:
+    def against(self, mask: Evidence, maps: Maps, seeds: Seeds) -> PerImage:
         peak = descending_order(maps.flatten(1), seeds)[:, :1]
         wide = F.max_pool2d(mask[:, None].float(), 2 * self.tolerance + 1, 1, self.tolerance)
         return wide.flatten(1).gather(1, peak)[:, 0].double()

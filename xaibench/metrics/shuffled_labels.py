@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from pydantic import Field
 from scipy.stats import rankdata
 
 from xaibench.metrics.base import PredictionMetric
 from xaibench.registry import register
-from xaibench.types import Task
+from xaibench.types import Labels, Task
 
 
 @register("metric")
@@ -37,7 +37,7 @@ class ShuffledLabels(PredictionMetric):
 
     def score_predictions(
         self,
-        labels: Shaped[np.ndarray, "n *labels"],
+        labels: Labels,
         probabilities: Float[np.ndarray, "n classes"],
         *,
         task: Task,
@@ -63,9 +63,7 @@ class ShuffledLabels(PredictionMetric):
 
 
 def _one_against_rest(
-    labels: Shaped[np.ndarray, "n *labels"],
-    probabilities: Float[np.ndarray, "n classes"],
-    task: Task,
+    labels: Labels, probabilities: Float[np.ndarray, "n classes"], task: Task
 ) -> tuple[Float[np.ndarray, "n columns"], Float[np.ndarray, "n columns"]]:
     """Return truth (1, 0, NaN) and score of each class that has both positives and negatives."""
     if task == "regression":

@@ -14,8 +14,7 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from xaibench.errors import UserError
-from xaibench.precision import Acceleration, Precision
-from xaibench.types import Head, Space, Task
+from xaibench.types import Acceleration, Head, Precision, Space, Task
 
 # What a hook registration is kept in, on every module; taken from torch.nn.Module.
 HOOK_TABLES = (

@@ -17,7 +17,7 @@ from torch import nn
 
 from xaibench.errors import UserError, did_you_mean
 from xaibench.models.base import Classifier, Model, head_for
-from xaibench.models.timm_parts import (
+from xaibench.networks.parts import (
     cam_layer,
     classifier_name,
     pool_name,
@@ -25,7 +25,7 @@ from xaibench.models.timm_parts import (
     stages,
     tame_head,
 )
-from xaibench.models.weight_files import GreyStem, load_weights
+from xaibench.networks.weight_files import GreyStem, load_weights
 from xaibench.registry import register
 from xaibench.types import Task
 

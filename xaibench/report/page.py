@@ -10,12 +10,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from xaibench import by_target, galleries, thresholds
-from xaibench.atomic import replacing
-from xaibench.cost_columns import HEADS, SCORING_TITLE
-from xaibench.finished import FinishedRun
-from xaibench.leaderboard import of_model_alone, summarise, tables_of
-from xaibench.tables import Table
+from xaibench.figures import choice
+from xaibench.leaderboards import by_target, thresholds
+from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.cost_columns import HEADS, SCORING_TITLE
+from xaibench.leaderboards.tables import Table
 
 SHEETS = {
     "ROC and thresholds": "thresholds.csv",
@@ -25,16 +24,10 @@ SHEETS = {
 }
 
 
-def write_page(folder: Path) -> Path:
-    """Write ``report.html`` from a run's files; everything in it is escaped, no file is linked.
-
-    Raises:
-        UserError: the folder is not that of a run.
-    """
-    run = FinishedRun(folder)
-    manifest = dict(run.manifest)
+def write_page(run: ScoredRun) -> Path:
+    """Write ``report.html`` from a run's files; everything in it is escaped, no file is linked."""
+    folder, manifest = run.folder, dict(run.manifest)
     manifest.pop("status", None)  # the page is made while the run is still about to finish
-    tables = tables_of(summarise(run.scores), of_model_alone(run.scores), "Leaderboard", run.costs)
     rows, targets = run.csv("thresholds.csv"), run.csv("leaderboard_by_target.csv")
     figures = {p.stem: _embedded(p) for p in sorted((folder / "figures").glob("*.png"))}
     pages = Environment(
@@ -42,7 +35,7 @@ def write_page(folder: Path) -> Path:
     )
     text = pages.get_template("page.html").render(
         manifest=manifest,
-        tables=tables,
+        tables=run.tables,
         by_target=[] if targets is None else by_target.tables(targets, rows, run.costs),
         sheets={name: _sheet(run, file) for name, file in SHEETS.items() if run.has(file)},
         notes=[] if rows is None else thresholds.notes(rows),
@@ -54,16 +47,14 @@ def write_page(folder: Path) -> Path:
         config=(folder / "config.yaml").read_text(encoding="utf-8"),
         manifest_text=json.dumps(manifest, indent=2),
     )
-    with replacing(folder / "report.html") as file:
-        file.write_text(text, encoding="utf-8")
+    run.write("report.html", text)
     return folder / "report.html"
 
 
-def _sheet(run: FinishedRun, file: str) -> dict[str, list]:
+def _sheet(run: ScoredRun, file: str) -> dict[str, list]:
     """Return a table's head and its rows as text."""
     rows = run.csv(file)
-    text = [[_told(value) for value in row] for row in rows.itertuples(index=False)]
-    return {"head": list(rows.columns), "rows": text}
+    return {"head": list(rows.columns), "rows": rows.map(_told).to_numpy().tolist()}
 
 
 def _told(value: object) -> str:
@@ -72,12 +63,10 @@ def _told(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _no_failure(run: FinishedRun) -> str:
+def _no_failure(run: ScoredRun) -> str:
     """Return what is said where a gallery of failures is missed."""
-    with run.maps() as file:
-        if file is None or run.predictions is None or len(galleries.failures(run.items(file))):
-            return ""
-    return galleries.NO_FAILURE
+    items = choice.explained(run)
+    return "" if items is None or len(choice.failures(items)) else choice.NO_FAILURE
 
 
 def _cell(table: Table, explainer: str, metric: str) -> Markup:

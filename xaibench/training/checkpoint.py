@@ -17,11 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from xaibench.atomic import replacing
-from xaibench.datasets.base import Data
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress
-from xaibench.provenance import code_version
 from xaibench.training.options import TrainingOptions
+from xaibench.types import Data
 
 LOG_COLUMNS = {
     "epoch": "int64",
@@ -38,7 +37,6 @@ LOG_COLUMNS = {
     "seconds": "float64",
 }
 _BEST, _LAST, _LOG, _FACTS = "best.safetensors", "last.pt", "training_log.csv", "checkpoint.json"
-_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,6 @@ class Checkpoint:
             "data_checksum": data.checksum,
             "size": [data.channels, *data.size],
             "images": {name: len(split) for name, split in sorted(data.splits.items())},
-            "code": _code(),
         }
         text = json.dumps(facts, sort_keys=True, default=_plain)
         key = hashlib.sha256(text.encode()).hexdigest()
@@ -234,11 +231,6 @@ def damaged(path: Path, error: Exception) -> str:
     text = str(error).strip()
     reason = text.splitlines()[0] if text else type(error).__name__
     return f"{path} is damaged ({reason}): training starts again"
-
-
-def _code() -> str:
-    files = [path for part in ("models", "training") for path in (_PACKAGE / part).glob("*.py")]
-    return code_version([*files, _PACKAGE / "randomness.py", _PACKAGE / "datasets" / "base.py"])
 
 
 def _plain(value: object) -> str:

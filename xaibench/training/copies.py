@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from xaibench.datasets.base import Images, Split
 from xaibench.training.augment import adjust_contrast
 from xaibench.training.options import CopyOptions
+from xaibench.types import Images, Split
 
 
 class Copies(Split):

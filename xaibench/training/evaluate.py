@@ -16,11 +16,11 @@ from jaxtyping import Float, Shaped
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from xaibench.datasets.base import Images, Split
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress, SilentProgress
 from xaibench.training.losses import Loss, loss_for
+from xaibench.types import Images, Labels, Split
 
 Monitor = Literal["accuracy", "auroc", "loss"]
 FIGURES = ("loss", "accuracy", "auroc", "mae")
@@ -109,7 +109,7 @@ def as_images(
     return block.float().permute(0, 3, 1, 2)
 
 
-def as_labels(labels: Shaped[np.ndarray, "n *labels"]) -> Shaped[Tensor, "n *labels"]:
+def as_labels(labels: Labels) -> Shaped[Tensor, "n *labels"]:
     """Return labels as int64, or float32 where a label may be missing (NaN) or continuous."""
     dtype = torch.float32 if np.issubdtype(labels.dtype, np.floating) else torch.int64
     return torch.tensor(labels, dtype=dtype)

@@ -13,7 +13,6 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from xaibench.datasets.base import Data
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.progress import Advance, Progress
@@ -41,6 +40,7 @@ from xaibench.training.running import Running
 from xaibench.training.sampling import Order, balanced
 from xaibench.training.schedules import learning_rate
 from xaibench.training.weighting import positive_weight
+from xaibench.types import Data
 
 
 def fit(
@@ -61,7 +61,7 @@ def fit(
 
     Args:
         recipe: what else decides the weights, as plain values: the parameters of the model and
-            of the data set, the type of device.
+            of the data set, the type of device, the code.
         cache: the checkpoint lies in ``cache / "checkpoints"``.
     """
     if options.tensorboard:

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaibench.datasets.base import Data, Split
 from xaibench.errors import UserError
 from xaibench.progress import Progress
 from xaibench.randomness import image_seed
 from xaibench.training.copies import Copies
 from xaibench.training.evaluate import as_labels, in_memory
 from xaibench.training.options import TrainingOptions
+from xaibench.types import Data, Split
 
 _IN_MEMORY = 1_500_000_000  # bytes of a split that is kept
 

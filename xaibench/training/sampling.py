@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 
 from xaibench.errors import UserError
 from xaibench.randomness import image_seed
-from xaibench.types import Head
+from xaibench.types import Head, Labels
 
 Rows = Int[np.ndarray, " batch"]
 
 
-def balanced(labels: Shaped[np.ndarray, "n *labels"], head: Head) -> Float[np.ndarray, " n"]:
+def balanced(labels: Labels, head: Head) -> Float[np.ndarray, " n"]:
     """Return each image's probability to be drawn: 1 / (classes * images of its class).
 
     The class is the label of a softmax; of any other head whether the label is at least 0.5. A

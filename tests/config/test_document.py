@@ -1,0 +1,137 @@
+"""A document knows where each value was written, whether in the file or in a ``--set``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xaibench.config.document import Document
+from xaibench.errors import UserError
+
+TEXT = """\
+# a comment
+name: one
+nested:
+  list: [1, 2]
+  deep: {x: 1.5, y: null}
+many:
+  - a
+  - {b: true}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "c.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def refused(path: Path, *overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        Document.read(path, overrides)
+    return str(caught.value)
+
+
+def test_data_are_plain(path):
+    assert Document.read(path).data == {
+        "name": "one",
+        "nested": {"list": [1, 2], "deep": {"x": 1.5, "y": None}},
+        "many": ["a", {"b": True}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "key"),
+    [
+        (("name",), ":2", "name: "),
+        (("nested", "list", 1), ":4", "nested.list.1: "),
+        (("nested", "deep", "y"), ":5", "nested.deep.y: "),
+        (("many", 1, "b"), ":8", "many.1.b: "),
+        (("nested", "deep", "absent"), ":5", "nested.deep.absent: "),
+        (("absent",), "", "absent: "),
+        ((), "", ""),
+    ],
+)
+def test_an_error_begins_with_the_line_of_its_place(path, place, line, key):
+    assert str(Document.read(path).error(place, "is wrong")) == f"{path}{line}: {key}is wrong"
+
+
+def test_values_are_set_over_the_file_with_their_yaml_type(path):
+    document = Document.read(
+        path, ["nested.deep.x=2", "new.section.key=[a, b]", "name=", "many={q: 1}"]
+    )
+    assert document.at(("nested", "deep")) == {"x": 2, "y": None}
+    assert document.at(("new", "section", "key")) == ["a", "b"]
+    assert document.at(("name",)) is None
+    assert document.at(("many",)) == {"q": 1}
+    assert not document.has(("absent",))
+
+
+def test_an_error_in_a_set_value_names_the_set(path):
+    document = Document.read(path, ["nested={deep: {x: 9}}", "new.key=3"])
+    for place in (("nested",), ("nested", "deep", "x")):
+        said = str(document.error(place, "is wrong"))
+        assert said == f"--set nested={{deep: {{x: 9}}}}: {'.'.join(place)}: is wrong"
+    assert str(document.error(("new",), "is wrong")).startswith("--set new.key=3: new: ")
+    assert str(document.error(("many",), "is wrong")).startswith(f"{path}:6: ")
+
+
+def test_the_last_set_of_a_key_counts(path):
+    document = Document.read(path, ["name=two", "name=three"])
+    assert document.at(("name",)) == "three"
+    assert str(document.error(("name",), "no")) == "--set name=three: name: no"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("name", "--set name: must read a.b=value"),
+        ("=1", "--set =1: must read a.b=value"),
+        ("nested..x=1", "--set nested..x=1: must read a.b=value"),
+        ("name=[1", "--set name=[1: the value is no valid YAML"),
+        ("name.x=1", "--set name.x=1: name holds no keys"),
+        ("nested.list.x.y=1", "--set nested.list.x.y=1: nested.list holds no keys"),
+        ("name={a: 1, a: 2}", "--set name={a: 1, a: 2}:1: the key 'a' stands twice"),
+    ],
+)
+def test_a_mistyped_set_is_refused(path, override, message):
+    assert refused(path, override) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: one\nname: two\n", ":2: the key 'name' stands twice"),
+        ("a:\n  b: 1\n  c: 2\n  b: 3\n", ":4: the key 'b' stands twice"),
+        ("name: [1,\nother: 2\n", ":3: no valid YAML: "),
+        ("a: 1\n\tb: 2\n", ":2: no valid YAML: "),
+        ("- one\n- two\n", ": must be a mapping of keys to values"),
+        ("only words\n", ": must be a mapping of keys to values"),
+        ("1: one\n", ":1: the key 1 must be text"),
+        ("---\n", ": must be a mapping of keys to values"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_line(path, text, message):
+    path.write_text(text)
+    said = refused(path)
+    assert said.startswith(f"{path}{message}")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n"])
+def test_an_empty_file_holds_nothing(path, text):
+    path.write_text(text)
+    assert not Document.read(path).data
+
+
+def test_bytes_that_are_no_text_are_refused(path):
+    path.write_bytes(b"name: \xff\xfe\n")
+    assert refused(path).startswith(f"{path}: no valid YAML: ")
+
+
+def test_a_missing_file_is_named_with_the_working_directory(tmp_path):
+    missing = tmp_path / "no.yaml"
+    assert refused(missing) == f"{missing}: no such config (working directory {Path.cwd()})"
+    assert refused(tmp_path).startswith(f"{tmp_path}: no such config")

@@ -1,0 +1,238 @@
+"""Every kind of file is read as the same grey; what is no image is named."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from xaibench.errors import UserError
+from xaibench.imaging import image_files
+from xaibench.imaging.image_files import BadImage, check_bad, find_images, read_all, read_grey
+from xaibench.progress import Progress, SilentProgress
+
+GREY = np.random.default_rng(0).integers(0, 256, (12, 17), dtype=np.uint8)
+
+
+class Heard(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def palette() -> Image.Image:
+    """A palette in another order than the grey levels, so that the indices are not the picture."""
+    order = np.random.default_rng(1).permutation(256)
+    image = Image.fromarray(np.argsort(order)[GREY].astype(np.uint8))
+    image.putpalette([int(level) for level in order for _ in range(3)])
+    return image
+
+
+def alpha(image: Image.Image, level: int) -> Image.Image:
+    image.putalpha(level)
+    return image
+
+
+def kinds() -> dict[str, Image.Image]:
+    grey = Image.fromarray(GREY)
+    return {
+        "L": grey,
+        "RGB": Image.merge("RGB", [grey] * 3),
+        "RGBA": alpha(Image.merge("RGB", [grey] * 3), 255),
+        "RGBA half": alpha(Image.merge("RGB", [grey] * 3), 128),
+        "LA": alpha(grey.copy(), 255),
+        "P": palette(),
+        "I;16": Image.fromarray(GREY.astype(np.uint16) * 257),
+        "I": Image.fromarray(GREY.astype(np.int32) * 257),
+    }
+
+
+@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("ending", ["png", "tif", "bmp"])
+def test_every_kind_is_read_as_the_same_grey(tmp_path, kind, ending):
+    if kind == "I" or (ending == "bmp" and kind not in ("L", "RGB", "P")):
+        ending = "TIFF"  # the others cannot hold it
+    file = tmp_path / f"image.{ending}"
+    kinds()[kind].save(file)
+    assert np.array_equal(read_grey(file), GREY)
+
+
+def test_a_palette_with_transparency_is_read(tmp_path):
+    palette().save(tmp_path / "p.png", transparency=bytes([0, 128] + [255] * 254))
+    assert np.array_equal(read_grey(tmp_path / "p.png"), GREY)
+
+
+def test_one_bit_becomes_black_and_white(tmp_path):
+    Image.fromarray(GREY > 127).save(tmp_path / "bits.png")
+    assert np.array_equal(read_grey(tmp_path / "bits.png"), np.where(GREY > 127, 255, 0))
+
+
+def test_sixteen_bits_span_the_whole_range(tmp_path):
+    wide = np.array([[0, 128, 129, 257, 32768, 65535]], np.uint16)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    twin = [round(int(value) * 255 / 65535) for value in wide[0]]
+    assert read_grey(tmp_path / "wide.png").tolist() == [twin]
+    assert twin == [0, 0, 1, 1, 128, 255]
+
+
+def test_big_endian_sixteen_bits_are_read(tmp_path):
+    Image.frombytes("I;16B", (17, 12), (GREY.astype(">u2") * 257).tobytes()).save(
+        tmp_path / "b.tif"
+    )
+    assert np.array_equal(read_grey(tmp_path / "b.tif"), GREY)
+
+
+def test_colour_becomes_luma(tmp_path):
+    Image.new("RGB", (2, 2), (200, 100, 50)).save(tmp_path / "c.png")
+    assert (read_grey(tmp_path / "c.png") == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)).all()
+
+
+def test_jpeg_of_grey_and_of_its_copies_agree(tmp_path):
+    smooth = Image.fromarray(GREY).resize((64, 64), Image.Resampling.BICUBIC)
+    smooth.save(tmp_path / "one.JPG", quality=95)
+    Image.merge("RGB", [smooth] * 3).save(tmp_path / "three.jpeg", quality=95)
+    one, three = read_grey(tmp_path / "one.JPG"), read_grey(tmp_path / "three.jpeg")
+    assert np.abs(one.astype(int) - three).max() <= 1
+
+
+def broken(folder: Path) -> dict[Path, str]:
+    """Files that are no images, and what is said of each."""
+    Image.fromarray(np.tile(GREY, (9, 9))).save(folder / "whole.jpeg")
+    Image.fromarray(np.tile(GREY, (9, 9))).save(folder / "whole.png")
+    jpeg, png = (folder / "whole.jpeg").read_bytes(), (folder / "whole.png").read_bytes()
+    Image.fromarray(GREY.astype(np.int32) * 70000).save(folder / "wider.tif")
+    Image.fromarray(GREY.astype(np.float32)).save(folder / "floats.tif")
+    contents = {"empty.png": b"", "text.jpeg": b"no image\n" * 9}
+    contents |= {"cut.jpeg": jpeg[: len(jpeg) // 2], "cut.png": png[: len(png) // 2]}
+    contents |= {"sum.png": png[:60] + bytes([png[60] ^ 255]) + png[61:]}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    said = {
+        "empty.png": "is empty",
+        "text.jpeg": "is no image",
+        "cut.jpeg": "cannot be decoded (image file is truncated",
+        "cut.png": "cannot be decoded (",
+        "sum.png": "cannot be decoded (",
+        "wider.tif": "has pixels of more than 16 bits",
+        "floats.tif": "has floating-point pixels",
+        "absent.png": "is not there",
+    }
+    return {folder / name: reason for name, reason in said.items()}
+
+
+def test_a_file_that_is_no_image_says_why(tmp_path):
+    for file, reason in broken(tmp_path).items():
+        with pytest.raises(BadImage) as caught:
+            read_grey(file)
+        assert caught.value.path == file
+        assert caught.value.reason.startswith(reason), file
+        assert str(caught.value).startswith(f"{file}: {reason}")
+
+
+def test_an_image_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    Image.fromarray(GREY).save(tmp_path / "large.png")
+    monkeypatch.setattr(image_files, "MAX_PIXELS", GREY.size - 1)
+    with pytest.raises(BadImage, match="is 17x12, over 203 pixels"):
+        read_grey(tmp_path / "large.png")
+
+
+def test_a_decompression_bomb_is_refused(tmp_path):
+    parts = [b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)]
+    parts += [b"IDAT" + zlib.compress(b"\0"), b"IEND"]
+    chunks = [struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts]
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    with pytest.raises(BadImage, match="is over 64000000 pixels"):
+        read_grey(tmp_path / "bomb.png")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["png", "jpeg", "bmp", "tiff"]), st.data())
+def test_damage_is_an_image_or_a_bad_image(tmp_path_factory, ending, data):
+    file = tmp_path_factory.mktemp("damage") / f"image.{ending}"
+    Image.fromarray(GREY).save(file)
+    content = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(content)
+    with suppress(BadImage):  # any other error fails the test
+        assert read_grey(file).ndim == 2
+
+
+def test_images_are_found_in_order_without_copies_and_hidden_files(tmp_path):
+    wanted = ["b/2.TIF", "a/1.jpeg", "a.png", "b/c/x.JPG", "z.bmp", "b/y.tiff", "a/w.jpg"]
+    others = ["__MACOSX/a/1.jpeg", "a/._1.jpeg", ".cache/q.png", "a/notes.txt", "a/jpeg", "x.csv"]
+    for name in wanted + others:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_images(tmp_path)
+    assert found == sorted(tmp_path / name for name in wanted)
+
+
+def test_a_root_that_is_hidden_itself_is_searched(tmp_path):
+    (tmp_path / ".data").mkdir()
+    (tmp_path / ".data" / "1.png").touch()
+    assert find_images(tmp_path / ".data") == [tmp_path / ".data" / "1.png"]
+
+
+def test_a_root_that_is_no_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"absent: is no folder; name the folder that holds"):
+        find_images(tmp_path / "absent")
+
+
+def read_number(path: Path) -> int:
+    if path.stem.startswith("bad"):
+        raise BadImage(path, "is empty")
+    return int(path.stem)
+
+
+def read(names: list[str], allowed_bad: float, progress: Progress) -> list[int | BadImage]:
+    files = [Path(name) for name in names]
+    return read_all(files, read_number, allowed_bad=allowed_bad, progress=progress, title="Reading")
+
+
+def test_all_are_read_in_order():
+    progress = Heard()
+    assert read([f"{i}.png" for i in range(50)], 0.0, progress) == list(range(50))
+    assert progress.lines == []
+
+
+def test_bad_files_are_counted_and_the_first_named():
+    names = ["1.png", "bad1.png", "bad2.png", "2.png", "bad3.png", "bad4.png"]
+    with pytest.raises(UserError) as caught:
+        read(names, 0.5, SilentProgress())
+    assert str(caught.value) == (
+        "4 of 6 image files are bad: bad1.png: is empty; bad2.png: is empty; bad3.png: is empty "
+        "and 1 more; mend or remove them, or raise allowed_bad (now 0.5) to leave them out"
+    )
+
+
+def test_allowed_bad_files_are_named_and_keep_their_place():
+    progress = Heard()
+    found = read(["1.png", "bad1.png", "2.png", "3.png"], 0.25, progress)
+    assert [found[i] for i in (0, 2, 3)] == [1, 2, 3]
+    assert isinstance(found[1], BadImage)
+    assert progress.lines == ["1 of 4 image files are bad: bad1.png: is empty; left out"]
+
+
+@pytest.mark.parametrize(("bad", "allowed", "passes"), [(1, 0.0, False), (1, 0.1, True)])
+def test_the_share_allowed_is_inclusive(bad, allowed, passes):
+    found = [BadImage(Path("a.png"), "is empty")] * bad
+    if passes:
+        check_bad(found, 10, allowed, SilentProgress())
+    else:
+        with pytest.raises(UserError):
+            check_bad(found, 10, allowed, SilentProgress())
+
+
+def test_an_error_that_is_no_bad_image_ends_the_reading():
+    with pytest.raises(ValueError, match="invalid literal"):
+        read(["1.png", "x.png", *(f"{i}.png" for i in range(20))], 0.5, SilentProgress())

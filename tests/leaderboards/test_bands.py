@@ -1,0 +1,142 @@
+"""Border and lungs by confidence, and leaderboards of each target, from a run's tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from xaibench.leaderboards import bands, by_target
+from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.summary import summarise
+from xaibench.store.finished import FinishedRun
+
+BORDER = "border_mass[band=0.25,relevance=positive]"
+LUNGS = "mass_accuracy@lungs_box_weak[relevance=positive]"
+P = [0.5, 0.79, 0.8, 0.949, 0.95, 1.0, 0.49, 1.2]  # a regressor may give 1.2
+
+
+def make_scores() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    metrics = {"deletion": "deletion[steps=1]", "border_mass": BORDER}
+    metrics["mass_accuracy@lungs_box_weak"] = LUNGS
+    metrics["mass_accuracy@evidence"] = "mass_accuracy@evidence[relevance=positive]"
+    rows = [
+        {
+            "run": "r", "dataset": "toy_synthetic", "split": "test", "model": "net",
+            "image": f"i{i // 2}", "group": f"g{i // 4}", "target": ["edema", "mass"][i % 2],
+            "p_target": P[i % 8], "explainer": explainer, "control": explainer == "random",
+            "metric": metric, "protocol": protocol, "higher_is_better": None,
+            "value": rng.random(), "status": "ok", "reason": None,
+        }
+        for metric, protocol in metrics.items()
+        for explainer in ("grad_cam", "random")
+        for i in range(32)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    scores = make_scores()
+    scores.to_parquet(tmp_path / "scores.parquet")
+    items = scores.drop_duplicates(["image", "target"])
+    predictions = items[["image", "group", "target", "p_target"]].assign(
+        selected=True, predicted="mass", label_mass=1.0, label_edema=0.0, p_mass=0.7, p_edema=0.2
+    )
+    predictions.to_parquet(tmp_path / "predictions.parquet")
+    (tmp_path / "manifest.json").write_text(json.dumps({"dataset": {"name": "toy_synthetic"}}))
+    lungs = np.zeros((32, 8, 12), "uint8")
+    lungs[:, 2:6, 3:9] = 1
+    lungs[4] = 0  # no lungs are known
+    lungs[12, :4] = 1
+    with h5py.File(tmp_path / "maps.h5", "w") as file:
+        file["ids"] = np.array(list(items["image"]), dtype="S")
+        file["images"] = np.zeros((32, 8, 12, 1), "uint8")
+        file["masks/lungs_box_weak"] = lungs
+    return tmp_path
+
+
+def test_bands_hold_their_lower_end_and_the_last_has_no_upper_one():
+    rows = bands.table(make_scores(), resamples=20)
+    assert bands.band_names(bands.EDGES) == ["0.5 to 0.8", "0.8 to 0.95", "≥ 0.95"]
+    assert list(rows["metric"].unique()) == ["border_mass", "mass_accuracy@lungs_box_weak"]
+    counts = rows[rows["explainer"] == "grad_cam"].groupby("band")["rows"].unique()
+    assert {band: list(n) for band, n in counts.items()} == {
+        "0.5 to 0.8": [8],
+        "0.8 to 0.95": [8],
+        "≥ 0.95": [12],
+    }
+
+
+def test_means_and_intervals_are_their_literal_twin():
+    scores = make_scores()
+    scores.loc[(scores["image"] == "i1") & (scores["metric"] == "border_mass"), "status"] = "failed"
+    rows = bands.table(scores, resamples=60, seed=5).set_index(["metric", "band", "explainer"])
+    row = rows.loc[("border_mass", "0.8 to 0.95", "grad_cam")]
+    part = scores[(scores["metric"] == "border_mass") & (scores["explainer"] == "grad_cam")]
+    part = part[(part["p_target"] >= 0.8) & (part["p_target"] < 0.95)]
+    known = part[part["status"] == "ok"]
+    assert (row["n"], row["rows"]) == (6, 8)
+    assert row["mean"] == pytest.approx(known["value"].mean())
+    names = sorted(part["group"].unique())
+    means = []
+    for counts in np.random.default_rng(5).multinomial(
+        len(names), [1 / len(names)] * len(names), size=60
+    ):
+        drawn = [
+            value
+            for name, count in zip(names, counts, strict=True)
+            for value in list(known.loc[known["group"] == name, "value"]) * count
+        ]
+        means.append(np.mean(drawn) if drawn else np.nan)
+    assert [row["low"], row["high"]] == pytest.approx(np.nanpercentile(means, [2.5, 97.5]))
+
+
+def test_chance_is_the_regions_share_of_the_image(folder):
+    run = FinishedRun(folder)
+    rows = bands.make(run, resamples=20).set_index(["metric", "band", "explainer"])
+    # 8 x 12 pixels: 2 rows above and below, 3 columns left and right; 4 x 6 stay inside
+    border = rows.loc["border_mass", "chance"]
+    assert border.tolist() == pytest.approx([1 - 24 / 96] * len(border))
+    lungs = rows.loc[("mass_accuracy@lungs_box_weak", "≥ 0.95", "grad_cam"), "chance"]
+    # Places 4, 5, 7, 12, ... in the table; 4 has no lungs, 12 has 48 + 2 x 6 pixels of them.
+    assert lungs == pytest.approx((10 * 24 / 96 + 60 / 96) / 11)
+    assert len(run.csv("bands.csv")) == len(rows)
+
+
+def test_a_run_without_either_has_no_bands(folder):
+    scores = make_scores()
+    scores[scores["metric"] == "deletion"].to_parquet(folder / "scores.parquet")
+    assert bands.make(FinishedRun(folder)) is None
+    assert not (folder / "bands.csv").exists()
+
+
+# ------------------------------------------------------------------------------- by target
+
+
+def test_each_target_has_the_leaderboard_of_its_own_rows(folder):
+    auroc = pd.DataFrame({"label": ["mass", "edema"], "auroc": [0.75, np.nan]})
+    auroc = auroc.assign(auroc_low=[0.5, np.nan], auroc_high=1.0, reason=[None, "all negative"])
+    summary = by_target.make(ScoredRun(folder), auroc, resamples=50)
+    assert list(summary["target"].unique()) == ["mass", "edema"]  # the order of the outputs
+    scores = make_scores()
+    expected = summarise(scores[scores["target"] == "mass"], resamples=50)
+    found = summary[summary["target"] == "mass"].drop(columns="target")
+    pd.testing.assert_frame_equal(found, expected)
+    text = (folder / "leaderboard_by_target.md").read_text()
+    assert "## Target mass: data set toy_synthetic (generated), model net, split test" in text
+    assert "Model alone: auroc 0.750 [0.500, 1.000]." in text
+    assert "(all negative)" in text
+    assert len(pd.read_csv(folder / "leaderboard_by_target.csv")) == len(summary)
+
+
+def test_one_target_has_no_table_of_its_own(folder):
+    scores = make_scores()
+    scores[scores["target"] == "mass"].to_parquet(folder / "scores.parquet")
+    assert by_target.make(ScoredRun(folder)) is None
+    assert not (folder / "leaderboard_by_target.csv").exists()

@@ -1,0 +1,404 @@
+"""The leaderboard's figures against slow, literal twins, and its tables as text."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xaibench.errors import UserError
+from xaibench.leaderboards.board import make, write
+from xaibench.leaderboards.bootstrap import resampled_means
+from xaibench.leaderboards.summary import of_model_alone, summarise
+from xaibench.leaderboards.tables import model_line, tex
+from xaibench.store.merging import merge
+
+SHIFT = {"random": 0.0, "center_prior": 0.01, "grad_cam": 0.4, "lime": 0.2}
+DIRECTION = {"deletion": False, "insertion": True, "iou_top@centre_weak": True}
+
+
+def make_scores(images: int = 24, groups: int = 8, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = [
+        {
+            "run": "r",
+            "dataset": "pcam_synthetic",
+            "split": "test",
+            "model": "resnet18",
+            "image": f"i{i:02d}",
+            "group": f"g{i % groups}",
+            "target": "tumour",
+            "explainer": explainer,
+            "control": explainer in ("random", "center_prior"),
+            "metric": metric,
+            "protocol": f"{metric}[fill=dataset_mean,steps=10]",
+            "higher_is_better": higher,
+            "value": 0.5 + (shift if higher else -shift) + rng.normal(0, 0.05),
+            "status": "ok",
+            "reason": None,
+        }
+        for metric, higher in DIRECTION.items()
+        for explainer, shift in SHIFT.items()
+        for i in range(images)
+    ]
+    return pd.DataFrame(rows)
+
+
+def model_rows() -> pd.DataFrame:
+    values = {
+        "auroc": 0.9134,
+        "shuffled_labels.mean": 0.5,
+        "shuffled_labels.low": 0.4,
+        "shuffled_labels.high": 0.6,
+        "shuffled_labels.p_value": 0.001,
+    }
+    rows = pd.DataFrame({"metric": list(values), "value": list(values.values())})
+    return rows.assign(
+        dataset="pcam_synthetic", split="test", model="resnet18", target=None, reason=None
+    )
+
+
+def spoil(scores: pd.DataFrame, explainer: str, images: int, status: str, **more) -> pd.DataFrame:
+    """Take the value of the first images of an explainer away, in every metric."""
+    names = sorted(scores["image"].unique())[:images]
+    hit = scores["explainer"].eq(explainer) & scores["image"].isin(names)
+    changed = scores.copy()
+    changed.loc[hit, "status"] = status
+    changed.loc[hit, "value"] = more.pop("value", np.nan)
+    changed.loc[hit, "reason"] = "the map holds NaN"
+    return changed
+
+
+def cell(summary: pd.DataFrame, explainer: str, metric: str = "deletion") -> pd.Series:
+    return summary.set_index(["explainer", "metric"]).loc[(explainer, metric)]
+
+
+def literal_means(values, groups, resamples, seed):
+    """Draw groups one at a time, list the rows of each, average what has a value."""
+    names = sorted(set(groups))
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(resamples):
+        times = rng.multinomial(len(names), [1 / len(names)] * len(names))
+        drawn = []
+        for name, count in zip(names, times, strict=True):
+            for _ in range(count):
+                drawn += [v for v, g in zip(values, groups, strict=True) if g == name]
+        drawn = [v for v in drawn if np.isfinite(v)]
+        means.append(np.mean(drawn) if drawn else np.nan)
+    return np.array(means)
+
+
+def test_bootstrap_is_its_literal_twin():
+    rng = np.random.default_rng(1)
+    groups = [f"g{i}" for i in rng.integers(0, 4, 15)]
+    values = rng.random((15, 2))
+    values[::3, 1] = np.nan
+    fast = resampled_means(values, groups, 60, seed=5)
+    slow = np.column_stack([literal_means(values[:, k], groups, 60, 5) for k in range(2)])
+    np.testing.assert_allclose(fast, slow)
+
+
+def test_resamples_do_not_depend_on_the_block_size(monkeypatch):
+    values, groups = np.random.default_rng(0).random((9, 1)), list("aabbccdde")
+    whole = resampled_means(values, groups, 50, seed=0)
+    monkeypatch.setattr("xaibench.leaderboards.bootstrap.BLOCK", 7)
+    np.testing.assert_allclose(resampled_means(values, groups, 50, seed=0), whole)
+
+
+def test_mean_interval_and_difference_are_the_twins_figures():
+    scores = make_scores()
+    summary = summarise(scores, resamples=80, seed=3)
+    wide = scores[scores["metric"] == "deletion"].pivot(
+        index="image", columns="explainer", values="value"
+    )
+    groups = [f"g{int(name[1:]) % 8}" for name in wide.index]
+    row = cell(summary, "lime")
+    twin = literal_means(wide["lime"], groups, 80, 3)
+    assert row["mean"] == pytest.approx(wide["lime"].mean())
+    assert [row["low"], row["high"]] == pytest.approx(np.percentile(twin, [2.5, 97.5]))
+    gap = wide["lime"] - wide["random"]
+    twin = literal_means(gap, groups, 80, 3)
+    far = sum(abs(m - gap.mean()) >= abs(gap.mean()) for m in twin)
+    assert row["difference"] == pytest.approx(gap.mean())
+    assert row["difference_low"] == pytest.approx(np.percentile(twin, 2.5))
+    assert row["p"] == pytest.approx((1 + far) / 81)
+
+
+def test_holm_is_its_literal_twin():
+    scores = make_scores()
+    blur = scores["explainer"].isin(["lime", "center_prior"])
+    scores.loc[blur, "value"] += np.random.default_rng(2).normal(0, 0.4, blur.sum())
+    summary = summarise(scores, resamples=500)
+    for _, rows in summary[summary["explainer"] != "random"].groupby("metric"):
+        ordered = rows.sort_values("p")
+        worst = 0.0
+        for place, (_, row) in enumerate(ordered.iterrows()):
+            worst = max(worst, min(1.0, row["p"] * (len(ordered) - place)))
+            assert row["p_holm"] == pytest.approx(worst)
+
+
+def test_beats_random_needs_the_right_direction():
+    scores = make_scores()
+    summary = summarise(scores, resamples=200)
+    assert cell(summary, "grad_cam")["beats_random"]
+    assert cell(summary, "grad_cam", "insertion")["beats_random"]
+    assert not cell(summary, "center_prior")["beats_random"]
+    assert pd.isna(cell(summary, "random")["beats_random"])
+    worse = scores.assign(higher_is_better=~scores["higher_is_better"])
+    assert not cell(summarise(worse, resamples=200), "grad_cam")["beats_random"]
+    none = summarise(scores.assign(higher_is_better=None), resamples=200)
+    assert none["beats_random"].isna().all()
+    assert none["rank"].isna().all()
+
+
+def test_without_random_nothing_is_tested():
+    scores = make_scores()
+    summary = summarise(scores[scores["explainer"] != "random"], resamples=200)
+    assert summary[["difference", "p", "p_holm"]].isna().all(axis=None)
+    assert summary["beats_random"].isna().all()
+
+
+def test_an_explainer_equal_to_random_has_p_of_one():
+    scores = make_scores()
+    twin = scores[scores["explainer"] == "random"].assign(explainer="twin", control=False)
+    row = cell(summarise(pd.concat([scores, twin]), resamples=200), "twin")
+    assert (row["difference"], row["p"], row["beats_random"]) == (0, 1, False)
+
+
+def test_ranks_share_ties():
+    scores = make_scores()
+    twin = scores[scores["explainer"] == "grad_cam"].assign(explainer="twin")
+    summary = summarise(pd.concat([scores, twin]), resamples=10)
+    assert cell(summary, "grad_cam")["rank"] == cell(summary, "twin")["rank"] == 1.5
+    assert cell(summary, "lime")["rank"] == 3
+
+
+def test_missing_values_are_told_not_filled():
+    scores = spoil(make_scores(), "lime", 3, "nan")
+    row = cell(summarise(scores, resamples=50), "lime")
+    kept = scores.query("explainer == 'lime' and metric == 'deletion'")["value"].dropna()
+    assert row["mean"] == pytest.approx(kept.mean())
+    assert (row["n"], row["rows"], row["failed"]) == (21, 24, 3 / 24)
+    assert row["difference_n"] == 21
+    assert row["reason"] == "the map holds NaN"
+
+
+def test_undefined_is_no_failure_and_constant_has_a_value():
+    scores = spoil(make_scores(), "lime", 6, "undefined")
+    scores = spoil(scores, "grad_cam", 6, "constant", value=0.5)
+    summary = summarise(scores, resamples=50)
+    lime, grad_cam = cell(summary, "lime"), cell(summary, "grad_cam")
+    assert (lime["n"], lime["undefined"], lime["failed"]) == (18, 6, 0)
+    assert (grad_cam["n"], grad_cam["constant"], grad_cam["failed"]) == (24, 0.25, 0)
+
+
+def test_a_failed_row_counts_even_if_a_number_stands_in_it():
+    row = cell(
+        summarise(spoil(make_scores(), "lime", 4, "failed", value=0.9), resamples=200), "lime"
+    )
+    assert (row["n"], row["failed"]) == (20, 4 / 24)
+
+
+def test_one_group_gives_no_interval(tmp_path):
+    summary = summarise(make_scores(groups=1), resamples=20)
+    assert summary[["low", "high", "p"]].isna().all(axis=None)
+    assert summary["beats_random"].isna().all()
+    write(summary, model_rows(), tmp_path)
+    assert "[–]" in (tmp_path / "leaderboard.md").read_text()
+
+
+def test_groups_may_be_missing():
+    scores = make_scores().assign(group=None)
+    assert cell(summarise(scores, resamples=10), "lime")["groups"] == 24
+
+
+def test_scores_without_explainers_are_refused():
+    scores = make_scores().assign(explainer=None)
+    with pytest.raises(UserError, match="no row with an explainer"):
+        summarise(scores, resamples=200)
+
+
+# ------------------------------------------------------------------------------- merge
+
+
+def folder_of(scores: pd.DataFrame, path: Path) -> Path:
+    path.mkdir()
+    scores.to_parquet(path / "scores.parquet")
+    return path
+
+
+def test_merge_keeps_shared_rows_once(tmp_path):
+    scores = make_scores()
+    most = scores[scores["explainer"] != "lime"]
+    few = scores[scores["explainer"].isin(["lime", "random"])]
+    merged = merge([folder_of(most, tmp_path / "a"), folder_of(few, tmp_path / "b")])
+    assert len(merged) == len(scores)
+    assert set(merged.columns) == set(scores.columns)
+
+
+def test_merge_refuses_two_protocols(tmp_path):
+    scores = make_scores()
+    other = scores.assign(protocol=scores["protocol"].str.replace("10", "20"), model="vit")
+    folders = [folder_of(scores, tmp_path / "a"), folder_of(other, tmp_path / "b")]
+    with pytest.raises(UserError) as error:
+        merge(folders)
+    for part in ("deletion[fill=dataset_mean,steps=10]", "steps=20]", *map(str, folders)):
+        assert part in str(error.value)
+
+
+def test_merge_refuses_two_splits(tmp_path):
+    scores = make_scores()
+    folders = [folder_of(scores, tmp_path / "a")]
+    folders.append(folder_of(scores.assign(split="valid", model="vit"), tmp_path / "b"))
+    with pytest.raises(UserError, match=r"split test in .*a and valid in .*b"):
+        merge(folders)
+
+
+@pytest.mark.parametrize("value", [0.1, np.nan])
+def test_merge_refuses_two_values_for_one_cell(tmp_path, value):
+    scores = make_scores()
+    other = scores.copy()
+    other.loc[3, "value"] = value
+    folders = [folder_of(scores, tmp_path / "a"), folder_of(other, tmp_path / "b")]
+    with pytest.raises(UserError, match=r"a and .*b give different values of 'deletion'.*i03"):
+        merge(folders)
+
+
+def test_merge_asks_for_a_finished_run(tmp_path):
+    with pytest.raises(UserError, match=r"no scores\.parquet; give the folder of a finished run"):
+        merge([tmp_path])
+
+
+# ------------------------------------------------------------------------------- tables
+
+
+@pytest.fixture
+def written(tmp_path) -> Path:
+    scores = spoil(make_scores(), "lime", 3, "nan")
+    gone = scores["explainer"].eq("grad_cam") & scores["metric"].eq("insertion")
+    scores.loc[gone, ["status", "value", "reason"]] = ["failed", np.nan, "50 % & a_b | {x}"]
+    scores = spoil(scores, "random", 0, "ok")
+    write(summarise(scores, resamples=200), model_rows(), tmp_path, "Board")
+    return tmp_path
+
+
+def test_markdown_tells_everything(written):
+    text = (written / "leaderboard.md").read_text()
+    heading = text.splitlines()[0]
+    assert (
+        "pcam_synthetic (generated), model resnet18, split test, 24 images in 8 groups" in heading
+    )
+    assert "deletion ↓ | insertion ↑ | iou_top@centre_weak ↑ (weak mask)" in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+    names = [row.split("|")[1].strip() for row in rows[2:]]
+    controls = ["`random` (control)", "`center_prior` (control)"]
+    assert names == ["`grad_cam`", "`lime`", "—", *controls]
+    assert re.search(r"`grad_cam` \| \*\*0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]\*\* \|", text)
+    assert r"– (50 % & a_b \| {x})" in text
+    assert text.count("n=21/24") == 3
+    assert re.search(r"`center_prior` \(control\) \| [^|]*\]° \|", text)
+    assert "- weak mask: a prior" in text
+    assert "`deletion`: `deletion[fill=dataset_mean,steps=10]`" in text
+    assert "Model alone: auroc 0.913; shuffled_labels 0.500 [0.400, 0.600] p=0.001." in text
+
+
+def test_undefined_images_are_in_a_note(tmp_path):
+    scores = make_scores()
+    for explainer in SHIFT:
+        scores = spoil(scores, explainer, 4, "undefined")
+    write(summarise(scores, resamples=20), model_rows(), tmp_path)
+    text = (tmp_path / "leaderboard.md").read_text()
+    assert "`deletion`: defined on 20 of 24 images" in text
+    assert "n=20/" not in text
+
+
+def test_latex_is_balanced_and_escaped(written):
+    text = (written / "leaderboard.tex").read_text()
+    begun = re.findall(r"\\begin\{(\w+)\}", text)
+    assert sorted(begun) == sorted(re.findall(r"\\end\{(\w+)\}", text))
+    assert begun.count("table") == 1
+    bare = text.replace(r"\{", "").replace(r"\}", "")
+    depth = np.cumsum([(c == "{") - (c == "}") for c in bare])
+    assert depth[-1] == 0
+    assert depth.min() == 0
+    assert not re.search(r"(?<!\\)[_#]", text)
+    assert text.count("%") - text.count(r"\%") == 1  # the comment that names booktabs
+    for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"$\downarrow$", r"$\uparrow$"):
+        assert rule in text
+    for row in (line for line in text.splitlines() if line.endswith(r" \\")):
+        assert len(re.findall(r"(?<!\\)&", row)) == 3
+    assert r"50 \% \& a\_b \textbar{} \{x\}" in text
+    assert r"\textbf{0." in text
+    assert r"$^{\circ}$" in text
+    assert text.isascii()
+
+
+def test_tex_escapes():
+    assert tex(r"a\b~c^<d>") == r"a\textbackslash{}b\textasciitilde{}c\textasciicircum{}" + (
+        r"\textless{}d\textgreater{}"
+    )
+    assert tex("-0.123 [`x_y`]") == r"$-$0.123 [\texttt{x\_y}]"
+
+
+def test_output_is_deterministic(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write(summarise(make_scores(), resamples=50), model_rows(), tmp_path / name)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    assert len(list((tmp_path / "a").iterdir())) == 3
+
+
+def test_an_image_may_be_explained_for_several_targets(tmp_path):
+    more = make_scores(seed=1).assign(target="normal")
+    summary = summarise(pd.concat([make_scores(), more]), resamples=50)
+    row = cell(summary, "lime")
+    assert (row["n"], row["rows"], row["images"], row["n_groups"]) == (48, 48, 24, 8)
+    assert "48 maps of 24 images in 8 groups" in write(summary, model_rows(), tmp_path)
+
+
+def test_make_writes_beside_one_run_and_elsewhere_when_told(tmp_path):
+    scores = make_scores()
+    lime = scores["explainer"] == "lime"
+    one = folder_of(scores[~lime], tmp_path / "a")
+    two = folder_of(scores[lime], tmp_path / "b")
+    assert make(one) == (one / "leaderboard.md").read_text()
+    both = make(one, two)
+    assert "`lime`" in both
+    assert not (two / "leaderboard.md").exists()
+    assert make(one, two, out=tmp_path / "new") == both
+    assert len(list((tmp_path / "new").iterdir())) == 3
+
+
+def test_two_models_are_two_tables(tmp_path):
+    scores = pd.concat([make_scores(), make_scores(seed=1).assign(model="vit")])
+    summary = summarise(scores, resamples=20)
+    write(summary, model_rows(), tmp_path)
+    text = (tmp_path / "leaderboard.md").read_text()
+    assert [line.split("model ")[1][:3] for line in text.splitlines() if "## " in line] == [
+        "res",
+        "vit",
+    ]
+    assert "Model alone: no metric." in text
+    assert (tmp_path / "leaderboard.tex").read_text().count(r"\begin{table}") == 2
+    assert len(pd.read_csv(tmp_path / "leaderboard.csv")) == len(summary) == 24
+
+
+def test_model_line_gives_the_reason_of_a_missing_figure():
+    rows = pd.DataFrame([{"metric": "auroc", "value": np.nan, "reason": "one class only"}])
+    assert model_line(rows) == "auroc – (one class only)"
+    scores = pd.concat([make_scores(), model_rows()])
+    assert len(of_model_alone(scores)) == 5
+
+
+def test_nothing_here_imports_torch():
+    rooms = "xaibench.leaderboards.summary, xaibench.figures.draw"
+    code = f"import sys, {rooms}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

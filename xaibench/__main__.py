@@ -1,0 +1,5 @@
+"""``python -m xaibench``."""
+
+from xaibench.cli import main
+
+main()

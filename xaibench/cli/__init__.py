@@ -1,0 +1,3 @@
+"""The command line."""
+
+from xaibench.cli.app import main

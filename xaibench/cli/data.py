@@ -1,0 +1,234 @@
+"""The commands on data sets, usable before any training: prints, files and exit codes.
+
+A data set's parameters are set and checked as in a config. No command imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xaibench.atomic import write_text
+from xaibench.cli.options import Plugins
+from xaibench.progress import for_terminal
+
+if TYPE_CHECKING:  # help and messages need not wait for it
+    import pandas as pd
+
+    from xaibench.datasets.base import Dataset
+    from xaibench.types import Data
+
+app = typer.Typer(
+    help="Look at a data set before any training: get, stats, prepare, split, check.",
+    no_args_is_help=True,
+)
+
+SHEET, PAIRS, STAGES = 24, 8, 4  # images in the figures
+NAMED = 10  # bad files, patients or pictures that are printed; the files name all of them
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """Which data set a command is about, and where files go."""
+
+    name: Annotated[str, typer.Argument(metavar="NAME", help="see `xaibench list --kind dataset`")]
+    root: Annotated[
+        Path | None, typer.Option("--root", metavar="DIR", help="the data set's parameter `root`")
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="any parameter, as in a config; repeatable"
+        ),
+    ] = None
+    plugins: Plugins = None
+    seed: Annotated[int, typer.Option(min=0, help="of every random draw")] = 42
+    cache: Annotated[
+        Path, typer.Option("--cache", metavar="DIR", help="what is kept; `run` looks in OUT/cache")
+    ] = Path("results/cache")
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="where files go; default results/data/TRUE_NAME"),
+    ] = None
+
+    def dataset(self, with_files: bool = True) -> Dataset:
+        from xaibench.config.reading import load_dataset
+
+        settings, plugins = self.settings or (), self.plugins or ()
+        return load_dataset(self.name, self.root, settings, plugins, with_files=with_files)
+
+    def data(self) -> Data:
+        with for_terminal() as progress:
+            return self.dataset().open(seed=self.seed, cache=self.cache, progress=progress)
+
+    def folder(self, true_name: str) -> Path:
+        return self.out or Path("results/data") / true_name
+
+
+def _command(without: Collection[str] = ()) -> Callable[[Callable], Callable]:
+    """Make a command of a function of a Request, whose fields become options of the command."""
+
+    def register(function: Callable) -> Callable:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        shared = inspect.signature(Request, eval_str=True).parameters.values()
+        names = {parameter.name for parameter in own}
+
+        def command(**given: object) -> None:
+            asked = Request(**{k: v for k, v in given.items() if k not in names})
+            function(asked, **{k: v for k, v in given.items() if k in names})
+
+        command.__signature__ = inspect.Signature(
+            [*(p for p in shared if p.name not in without), *own]
+        )
+        app.command(function.__name__, help=inspect.getdoc(function))(command)
+        return function
+
+    return register
+
+
+@_command(without=("seed", "out"))
+def get(asked: Request) -> None:
+    """Fetch a data set's files where that can be done, else say where and how they are had."""
+    with for_terminal() as progress:
+        said = asked.dataset(with_files=False).get(asked.cache, progress)
+    print(said)
+
+
+@_command()
+def stats(
+    asked: Request,
+    masks_only: Annotated[
+        bool, typer.Option("--masks-only", help="a sheet of images that have a mask")
+    ] = False,
+) -> None:
+    """Count images, patients and labels of each split; draw a sheet of random images."""
+    from xaibench.figures import sheet
+    from xaibench.figures.base import save
+    from xaibench.imaging.inspection import samples, survey
+    from xaibench.leaderboards.markdown import page
+    from xaibench.store.finished import true_name
+
+    data = asked.data()
+    with for_terminal() as progress:
+        sample = samples.draw_sample(data, SHEET, asked.seed, progress, masked=masks_only)
+    folder, called = asked.folder(data.name), true_name(data.name)
+    table = survey.label_table(data)
+    shown, notes = survey.readable(table), survey.notes(data)
+    rows = shown.itertuples(index=False)
+    write_text(folder / "stats.csv", table.to_csv(index=False))
+    write_text(folder / "stats.md", page(called, list(shown.columns), rows, notes, numbers=False))
+    _print(shown, notes)
+    if len(sample.table):
+        heading = f"{called}: {len(sample.table)} random images"
+        heading += " that have a mask" * masks_only + f", seed {asked.seed}"
+        figure = sheet.draw(sample.images, sample.table, sample.masks, heading)
+        save(figure, folder, "sheet_masks" if masks_only else "sheet")
+    else:
+        print("No image has a mask: no sheet is drawn.")
+    print(f"Written: {folder}")
+
+
+@_command()
+def prepare(asked: Request) -> None:
+    """Crop and resize a data set's images into the cache; draw before and after, and the stages."""
+    from xaibench.figures import preprocessing
+    from xaibench.figures.base import save
+    from xaibench.imaging.inspection.stages import draw_stages
+    from xaibench.imaging.inspection.survey import file_table
+    from xaibench.store.finished import true_name
+
+    data = asked.data()
+    height, width = data.size
+    table = file_table(data)
+    if table is None:
+        print(f"{data.name}: images are used as stored, {height}x{width}; nothing is prepared")
+        return
+    said = (
+        f"{len(table)} images at {height}x{width}, {table['cropped'].mean():.1%} cropped, "
+        f"median area removed {table['removed'].median():.1%}"
+    )
+    print(f"{data.name}: {said}")
+    stages = draw_stages(data, table, PAIRS, asked.seed)
+    folder, mode = asked.folder(data.name), stages[0].options.resize.mode
+    heading = f"{true_name(data.name)}, resized by {mode}: {said}"
+    save(preprocessing.draw_before_after(stages, heading), folder, f"before_after_{mode}")
+    save(preprocessing.draw_stages(stages[:STAGES], heading), folder, f"stages_{mode}")
+    print(f"Written: {folder}")
+
+
+@_command()
+def split(asked: Request) -> None:
+    """Count patients and labels of each split and write manifests; exit code 1 for an overlap."""
+    from xaibench.imaging.inspection import survey
+    from xaibench.imaging.splits import write_manifests
+
+    data = asked.data()
+    shown = survey.readable(survey.label_table(data))
+    _print(shown.drop(columns=["height", "width"]), survey.notes(data))
+    twice = survey.groups_in_two_splits(data)
+    print(f"Patients in two splits: {len(twice)}")
+    if len(twice):
+        _list(f"{row.group} is in {row.splits}" for row in twice.itertuples())
+        print("No manifests are written: split by patient.")
+        raise typer.Exit(1)
+    folder = asked.folder(data.name)
+    write_manifests(folder, survey.manifest_table(data))
+    print(f"Written: {folder}")
+
+
+@_command()
+def check(
+    asked: Request,
+    allowed_bad: Annotated[
+        float, typer.Option(min=0, max=1, help="the share of files that may be bad")
+    ] = 0.0,
+) -> None:
+    """Read every file and name the bad ones; exit code 1 where their share is not allowed."""
+    import pandas as pd
+
+    from xaibench.imaging.inspection.odd_pictures import odd_pictures
+
+    dataset = asked.dataset()
+    if any(field.name == "allowed_bad" for field in dataclasses.fields(dataset)):
+        # Every bad file is to be named; how many may be is judged here.
+        dataset = dataclasses.replace(dataset, allowed_bad=1.0)
+    with for_terminal() as progress:
+        data = dataset.open(seed=asked.seed, cache=asked.cache, progress=progress)
+        blank, twice = odd_pictures(data, progress)
+    found = data.facts.get("bad_files", {})
+    bad = pd.DataFrame(found.items(), columns=["path", "reason"])
+    folder = asked.folder(data.name)
+    for file, table in {"bad": bad, "blank": blank, "duplicates": twice}.items():
+        write_text(folder / f"{file}.csv", table.to_csv(index=False))
+    total = len(bad) + sum(map(len, data.splits.values()))
+    print(f"{data.name}: {len(bad)} of {total} images are bad (allowed: {allowed_bad:.1%})")
+    _list(f"{row.path}: {row.reason}" for row in bad.itertuples())
+    if len(blank):
+        print(f"Warning: blank pictures: {len(blank)}")
+        _list(f"{row.id} ({row.split})" for row in blank.itertuples())
+    if len(twice):
+        same = twice.groupby("picture")
+        print(f"Warning: pictures in more than one split: {len(same)}")
+        _list(", ".join(f"{r.id} ({r.split})" for r in rows.itertuples()) for _, rows in same)
+    print(f"Written: {folder}")
+    if len(bad) > allowed_bad * total:
+        raise typer.Exit(1)
+
+
+def _print(table: pd.DataFrame, notes: Iterable[str]) -> None:
+    print(table.to_string(index=False))
+    for note in notes:
+        print(note)
+
+
+def _list(lines: Iterable[str]) -> None:
+    lines = list(lines)
+    for line in lines[:NAMED]:
+        print(f"  {line}")
+    if len(lines) > NAMED:
+        print(f"  and {len(lines) - NAMED} more")

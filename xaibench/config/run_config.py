@@ -1,0 +1,89 @@
+"""A run's config: what its document may say, and what it is once wholly checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter
+
+from xaibench.config.sections import ImageOptions, SegmentOptions, SubmissionOptions
+from xaibench.training.options import TrainingOptions
+from xaibench.types import Acceleration, Precision
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.-]*$", max_length=64)]
+
+
+class PlainConfig(BaseModel):
+    """The document's own keys, before the plugins' parameters are looked at."""
+
+    model_config = _FROZEN
+
+    name: Slug
+    seed: NonNegativeInt = 42
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    target: str = "predicted"
+    batch_size: PositiveInt | Literal["auto"] = "auto"
+    precision: Precision = "fp32"
+    acceleration: Acceleration = "none"
+    images_per_block: PositiveInt | Literal["auto"] = "auto"
+    plugins: tuple[str, ...] = ()
+    dataset: dict[str, Any]
+    model: dict[str, Any]
+    training: TrainingOptions = TrainingOptions()
+    model_per_label: bool = False
+    submission: SubmissionOptions | None = None
+    images: ImageOptions = ImageOptions()
+    segments: SegmentOptions = SegmentOptions()
+    explainers: dict[Slug, dict[str, Any] | None] = Field(min_length=1)
+    metrics: dict[Slug, dict[str, Any] | None] = Field(min_length=1)
+
+
+class RunConfig(PlainConfig):
+    """A run, wholly checked.
+
+    Attributes:
+        dataset, model: a `Dataset` and a `Model`.
+        target: ``predicted``, ``label``, or the name of a class, label or output.
+        batch_size: images in one pass of the masking engine; ``auto``: the power of two that
+            suits the device, see ``engine.automatic_batch_size``.
+        precision: of the masking engine's passes: ``fp32``, or ``bf16``, which protocol ids say.
+            Predictions and gradients are always taken in fp32.
+        acceleration: how the engine's full batches run; see ``types.Acceleration``.
+        images_per_block: images in one cell of work, which is written whole or not at all; see
+            ``runs.blocks.block_size`` for ``auto``.
+        model_per_label: train one model for each label or output, instead of one for all.
+        submission: write a challenge's CSV of all outputs; None for none.
+        plugins: files of plugins beside the installed ones.
+        explainers, metrics: label -> `Explainer` or `Metric`; the label is the plugin's name,
+            unless the section says ``use: NAME``.
+    """
+
+    # Any: those plugins import torch, which a mistake in the file must not wait for.
+    dataset: Any
+    model: Any
+    explainers: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the config with every default filled in, as plain YAML data."""
+        plain = {name: getattr(self, name) for name in type(self).model_fields}
+        for key in ("training", "images", "segments", "submission"):
+            plain[key] = plain[key] and plain[key].model_dump(mode="json")
+        for key in ("dataset", "model"):
+            plain[key] = plugin_parameters(plain[key])
+        for key in ("explainers", "metrics"):
+            plain[key] = {k: plugin_parameters(v) for k, v in plain[key].items()}
+        return plain | {"plugins": list(self.plugins)}
+
+
+def plugin_parameters(plugin: object) -> dict[str, Any]:
+    """Return ``{use: name, parameter: value, ...}`` of a plugin, as plain data."""
+    return {"use": plugin.name} | TypeAdapter(type(plugin)).dump_python(plugin, mode="json")
+
+
+def dump(config: RunConfig) -> str:
+    """Return the resolved config as YAML that ``load_config`` reads back to the same config."""
+    return yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,18 @@
+"""The engine: scores of images with some pixels replaced by a fill, in full batches.
+
+Every perturbation explainer and every perturbation metric asks this one question. Masks come in
+four compact forms and are expanded on the device for the batch in hand only, so memory depends
+on the batch size, never on the number of images, masks or steps. Masked copies are packed across
+images and masks into full batches, and go through a copy of the network that is made for forward
+passes alone.
+"""
+
+from xaibench.engine.batch import Batch, Evidence, Maps, PerImage, Pixels, Seeds, Segments, Targets
+from xaibench.engine.batches import automatic_batch_size, in_batches, maps_in_batches
+from xaibench.engine.by_segment import segment_areas, segment_means
+from xaibench.engine.curves import removal_curve, step_counts, trapezoid
+from xaibench.engine.fills import Fill, fill_images
+from xaibench.engine.masks import BoxMasks, Masks, RankMasks, SegmentMasks, SharedMasks
+from xaibench.engine.scores import masked_scores
+from xaibench.engine.shared import filled_score, unmasked_score
+from xaibench.engine.windows.scores import window_scores

@@ -1,0 +1,96 @@
+"""The batch: a block of images with all that an explainer or a metric may ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from xaibench.segmentation.segmenter import Segmenter
+
+# Names for the shapes of tensors: one row an image.
+Pixels = Float[Tensor, "batch channel height width"]
+"""Images in [0, 1]."""
+Maps = Float[Tensor, "batch height width"]
+"""Relevance, one number a pixel; larger = more evidence for the target."""
+Segments = Int[Tensor, "batch height width"]
+"""Label maps, labels 0..K-1 of each image."""
+Evidence = Bool[Tensor, "batch height width"]
+"""Masks of where the evidence truly is."""
+PerImage = Float[Tensor, " batch"]
+Targets = Int[Tensor, " batch"]
+Seeds = Int[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A block of images with all that an explainer or a metric may ask of them.
+
+    Attributes:
+        images: in [0, 1], not normalised; normalisation lives inside the model.
+        labels: the truth: (B,) int for one-of-n, (B, L) float for several labels or regression.
+        targets: the class, label or output that is explained, one an image.
+        ids, groups: image and patient (or slide), one an image.
+        masks: name -> where the evidence for the target truly is. An image without such a truth
+            has an empty mask. A name that ends in ``_weak`` is a prior, not an annotation.
+        segments: superpixels (SLIC), labels 0..K-1 of each image.
+        seeds: one an image, from the run's seed and the image's id, so that nothing random
+            depends on batching or order.
+        dataset_mean: mean of the training images, one a channel, in [0, 1].
+        segmenter: gives label maps of other kinds than ``segments``, computed once an image.
+        shared: model -> scores that are equal for every explainer of the block (the unmasked
+            image, the fill image), computed by the engine when first asked for.
+        origin: the batch that this one was taken from, and its indices there: whose shared scores
+            are its own.
+    """
+
+    images: Pixels
+    labels: Shaped[Tensor, "batch *labels"]
+    targets: Targets
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    masks: Mapping[str, Evidence]
+    segments: Segments
+    seeds: Seeds
+    dataset_mean: Float[Tensor, " channel"]
+    segmenter: Segmenter = field(default_factory=Segmenter, repr=False, compare=False)
+    # Not arguments: a batch that is made of another, with other targets, starts without them.
+    shared: WeakKeyDictionary = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
+    )
+    origin: tuple[Batch, Int[Tensor, " batch"]] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, indices: Sequence[int]) -> Batch:
+        """Return the images at ``indices``, in that order, as a batch of their own."""
+        at = torch.as_tensor(list(indices), dtype=torch.int64, device=self.images.device)
+        part = replace(
+            self,
+            images=self.images[at],
+            labels=self.labels[at],
+            targets=self.targets[at],
+            ids=tuple(self.ids[i] for i in indices),
+            groups=tuple(self.groups[i] for i in indices),
+            masks={name: mask[at] for name, mask in self.masks.items()},
+            segments=self.segments[at],
+            seeds=self.seeds[at],
+        )
+        object.__setattr__(part, "origin", (self, at))
+        return part
+
+    def split(self, size: int) -> list[Batch]:
+        """Return the batch in parts of at most ``size`` images."""
+        if len(self) <= size:
+            return [self]
+        return [
+            self.take(range(start, min(start + size, len(self))))
+            for start in range(0, len(self), size)
+        ]

@@ -1,0 +1,26 @@
+"""Sums over segments."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xaibench.engine.batch import Maps, Segments
+
+
+def segment_means(values: Maps, segments: Segments) -> Float[Tensor, "batch segment"]:
+    """Return the mean value in each segment, in float64; NaN behind an image's own segments."""
+    labels = segments.flatten(1)
+    sums = values.new_zeros(len(values), int(segments.max()) + 1, dtype=torch.float64)
+    sums.scatter_add_(1, labels, values.flatten(1).double())
+    return sums / segment_areas(segments)
+
+
+def segment_areas(segments: Segments) -> Float[Tensor, "batch segment"]:
+    """Return the number of pixels of each segment; 0 behind an image's own segments."""
+    labels = segments.flatten(1)
+    areas = torch.zeros(
+        len(segments), int(segments.max()) + 1, dtype=torch.float64, device=segments.device
+    )
+    return areas.scatter_add_(1, labels, torch.ones_like(labels, dtype=torch.float64))

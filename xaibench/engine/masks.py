@@ -1,0 +1,108 @@
+"""Masks in compact forms, expanded on the device for the batch in hand only."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from xaibench.engine.batch import Segments
+
+
+class Masks(ABC):
+    """Compact masks: ``counts[i]`` masks for image i; True means that the pixel is replaced."""
+
+    counts: Int[Tensor, " batch"]
+
+    @abstractmethod
+    def expand(
+        self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
+    ) -> Bool[Tensor, "pair height width"]:
+        """Return the masks number ``mask`` of the images number ``image``."""
+
+
+@dataclass(frozen=True)
+class SegmentMasks(Masks):
+    """Whole segments replaced: superpixel occlusion, LIME.
+
+    Attributes:
+        segments: label map of each image, labels 0..K-1.
+        replaced: which segments each mask replaces.
+        counts: masks of each image; rows behind it are padding.
+    """
+
+    segments: Segments
+    replaced: Bool[Tensor, "batch mask segment"]
+    counts: Int[Tensor, " batch"]
+
+    def expand(
+        self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
+    ) -> Bool[Tensor, "pair height width"]:
+        labels = self.segments[image]
+        return self.replaced[image, mask].gather(1, labels.flatten(1)).view_as(labels)
+
+
+@dataclass(frozen=True)
+class RankMasks(Masks):
+    """The first pixels of a ranking replaced: deletion, insertion, cumulative drop.
+
+    Attributes:
+        ranks: rank of each pixel (or of its segment), 0 first.
+        thresholds: mask m replaces ranks below ``thresholds[i, m]``, or all others if ``keep``.
+        counts: masks of each image; thresholds behind it are padding.
+    """
+
+    ranks: Segments
+    thresholds: Int[Tensor, "batch mask"]
+    counts: Int[Tensor, " batch"]
+    keep: bool = False
+
+    def expand(
+        self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
+    ) -> Bool[Tensor, "pair height width"]:
+        last = self.thresholds[image, mask].to(self.ranks.dtype)
+        first = self.ranks[image] < last[:, None, None]
+        return ~first if self.keep else first
+
+
+@dataclass(frozen=True)
+class BoxMasks(Masks):
+    """The same boxes replaced in every image: square occlusion.
+
+    Attributes:
+        boxes: top, bottom, left, right in pixels, the ends exclusive.
+        size: height and width of the images.
+    """
+
+    boxes: Int[Tensor, "mask 4"]
+    size: tuple[int, int]
+    counts: Int[Tensor, " batch"]
+
+    def expand(
+        self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
+    ) -> Bool[Tensor, "pair height width"]:
+        top, bottom, left, right = self.boxes[mask].T[:, :, None]
+        y = torch.arange(self.size[0], device=mask.device)
+        x = torch.arange(self.size[1], device=mask.device)
+        rows, columns = (y >= top) & (y < bottom), (x >= left) & (x < right)
+        return rows[:, :, None] & columns[:, None, :]
+
+
+@dataclass(frozen=True)
+class SharedMasks(Masks):
+    """A few masks of any shape, the same for every image: occlusion probes.
+
+    Attributes:
+        pixels: what each mask replaces.
+    """
+
+    pixels: Bool[Tensor, "mask height width"]
+    counts: Int[Tensor, " batch"]
+
+    def expand(
+        self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
+    ) -> Bool[Tensor, "pair height width"]:
+        return self.pixels[mask]

@@ -1,0 +1,110 @@
+"""The network of the engine: a copy of a model that is made for forward passes alone."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from itertools import chain
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from xaibench.engine.acceleration import accelerated
+from xaibench.engine.batch import PerImage, Pixels, Targets
+from xaibench.engine.folding import folded
+from xaibench.models.base import HOOK_TABLES, Classifier
+from xaibench.types import Space
+
+
+class ForwardNetwork:
+    """Forward passes of a model in its ``precision``, counted as the model's own.
+
+    Weights lie in channels_last, and images are normalised before they are composed instead of
+    after. In fp32 batch norms are folded into convolutions. In bf16 they and the head compute in
+    fp32: the rounding of a logit would reach every probability. A model that must be seen at work
+    (hooks on its modules, a forward of its own, modules in training mode) is used as it is.
+    """
+
+    def __init__(self, model: Classifier) -> None:
+        self._model = weakref.proxy(model)  # which it lives as long as; see _NETWORKS
+        self._net = self._copy() if _plain(model) else None
+        self._full = accelerated(self._net, model.acceleration) if self._net else None
+
+    @property
+    def net(self) -> nn.Module | None:
+        """The copy of the network; None where the model is used as it is."""
+        return self._net
+
+    def normalised(self, images: Pixels) -> Pixels:
+        """Return images in [0, 1] as ``scores`` takes them."""
+        if self._net is None:
+            return images
+        return (images - self._model.mean) / self._model.std
+
+    def scores(self, normalised: Pixels, targets: Targets, space: Space) -> PerImage:
+        """Return each target's score, float32, of images that went through ``normalised``."""
+        model, bf16 = self._model, self._model.precision == "bf16"
+        inputs = normalised.contiguous(memory_format=torch.channels_last)
+        if self._net is None:
+            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
+                return model.score(inputs, targets, space).float()
+        inputs = inputs.bfloat16() if bf16 else inputs
+        # Of one shape, since what accelerates is made for a shape: the last batch may be smaller.
+        net = self._full if len(inputs) == model.batch_size else self._net
+        logits = net(inputs)
+        model.passes.forward += len(inputs)
+        return model.read(logits.float(), targets, space)
+
+    def _copy(self) -> nn.Module:
+        model = self._model
+        with torch.no_grad():
+            net = folded(model.net) if model.precision == "fp32" else _in_bf16(model)
+            return net.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _in_bf16(model: Classifier) -> nn.Module:
+    """Return a copy in bfloat16 whose batch norms and head compute in float32.
+
+    Not folded: a rounded bias shifts a map in every image alike, an error that adds up over a
+    curve where those of activations cancel; and norms cost little beside ordinary convolutions.
+    """
+    net = copy.deepcopy(model.net)
+    head = net.get_submodule(model.head_module) if model.head_module else nn.Identity()
+    exact = set(head.modules())
+    for module in net.modules():
+        if module in exact or isinstance(module, nn.BatchNorm2d):
+            continue
+        for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+            if tensor.is_floating_point():
+                tensor.data = tensor.data.bfloat16()
+    head.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
+    return net
+
+
+_NETWORKS: WeakKeyDictionary[Classifier, tuple[tuple, ForwardNetwork]] = WeakKeyDictionary()
+
+
+def forward_network(model: Classifier) -> ForwardNetwork:
+    """Return the model's forward network; made anew when the model has changed since."""
+    state = _state(model)
+    if model not in _NETWORKS or _NETWORKS[model][0] != state:
+        _NETWORKS[model] = (state, ForwardNetwork(model))
+    return _NETWORKS[model][1]
+
+
+def _state(model: Classifier) -> tuple:
+    """Return what tells that weights, modes or hooks are no longer those that were copied."""
+    tensors = tuple((id(t), t._version) for t in chain(model.parameters(), model.buffers()))
+    modes = tuple(module.training for module in model.modules())
+    return model.precision, model.acceleration, _plain(model), modes, tensors
+
+
+def _plain(model: Classifier) -> bool:
+    """Say whether nothing would be missed if a copy of the network did the passes."""
+    own = ("__call__", "forward", "logits", "score", "read")
+    overridden = any(getattr(type(model), name) is not getattr(Classifier, name) for name in own)
+    patched = any("forward" in vars(module) for module in model.modules())
+    modules = list(model.modules())
+    watched = any(getattr(module, table) for module in modules for table in HOOK_TABLES)
+    return not (overridden or patched or watched or any(m.training for m in modules))

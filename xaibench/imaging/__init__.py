@@ -1,0 +1,1 @@
+"""Files -> pixels: pictures, tables, archives, crop, resize, masks, splits."""

@@ -1,0 +1,141 @@
+"""Prepared images, made once for the same files and options, and read from disk afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+
+from xaibench.errors import UserError
+from xaibench.imaging.checksums import file_checksums
+from xaibench.imaging.frame_crop import Bounds
+from xaibench.imaging.image_files import BadImage, check_bad, read_all, read_grey
+from xaibench.imaging.preprocess import PREPROCESS_VERSION, Placement, Preprocessing, place, prepare
+from xaibench.imaging.recipe_folder import generated_folder
+from xaibench.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSet:
+    """Prepared images, with a row of the table for each.
+
+    Attributes:
+        images: read-only, mapped from disk; the picture of a bad file is black.
+        table: one row a file, in the order asked for: path, height, width (of the original), top,
+            bottom, left, right (the crop, ends exclusive), cropped (bool), removed (share of the
+            area that the crop cut), bad (bool), reason ("" where good). A bad file has zeros.
+        options: what they were prepared by.
+        key: the hash that the cache knows them by.
+    """
+
+    images: UInt8[np.ndarray, "n size size"]
+    table: pd.DataFrame
+    options: Preprocessing
+    key: str
+
+    def placement(self, row: int) -> Placement:
+        """Return where the original of a row stands in its prepared image."""
+        found = self.table.iloc[row]
+        bounds = Bounds(*(int(found[side]) for side in Bounds._fields))
+        return place(int(found["height"]), int(found["width"]), bounds, self.options.resize)
+
+
+def prepared_images(
+    files: Sequence[Path],
+    options: Preprocessing,
+    *,
+    cache: Path,
+    allowed_bad: float = 0.0,
+    progress: Progress,
+) -> PreparedSet:
+    """Return the files' images prepared by ``options``, from the cache where it holds them.
+
+    Args:
+        allowed_bad: the share of files that may be bad; UserError above it. Their rows stay.
+    """
+    if not files:
+        raise UserError("there are no images to prepare; check the data set's root")
+    if len(set(files)) < len(files):
+        raise ValueError("a file stands twice in the list of those to prepare")
+    key = _key(files, options, cache, progress)
+    folder = cache / "prepared" / key
+    recipe = {"preprocessing": asdict(options), "version": PREPROCESS_VERSION, "files": len(files)}
+    with generated_folder(folder, recipe) as partial:
+        if partial is not None:
+            _fill(partial, files, options, allowed_bad, progress)
+    images, table = _read(folder)
+    table["path"] = [str(file) for file in files]  # the files may have moved since
+    bad = table[table["bad"]]
+    named = [BadImage(Path(p), r) for p, r in zip(bad["path"], bad["reason"], strict=True)]
+    check_bad(named, len(files), allowed_bad, progress)
+    return PreparedSet(images, table, options, key)
+
+
+def _key(files: Sequence[Path], options: Preprocessing, cache: Path, progress: Progress) -> str:
+    try:
+        sums = file_checksums(files, cache, progress)
+        names = [[file.name, file.stat().st_size] for file in files]
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: cannot be read ({error.strerror}); put the file there or take it "
+            "out of the table that names it"
+        ) from None
+    known = json.dumps([PREPROCESS_VERSION, asdict(options), names, sums])
+    return hashlib.sha256(known.encode()).hexdigest()[:32]
+
+
+def _fill(
+    folder: Path,
+    files: Sequence[Path],
+    options: Preprocessing,
+    allowed_bad: float,
+    progress: Progress,
+) -> None:
+    shape = (len(files), options.resize.size, options.resize.size)
+    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+    rows = {file: row for row, file in enumerate(files)}
+
+    def read(file: Path) -> dict[str, object]:
+        prepared = prepare(read_grey(file), options)
+        images[rows[file]] = prepared.image
+        return _row(prepared.placement)
+
+    found = read_all(files, read, allowed_bad=allowed_bad, progress=progress, title="Preparing")
+    images.flush()
+    table = pd.DataFrame([_bad_row(r) if isinstance(r, BadImage) else r for r in found])
+    table.to_parquet(folder / "table.parquet")
+
+
+def _row(placement: Placement) -> dict[str, object]:
+    return {
+        "height": placement.height,
+        "width": placement.width,
+        **placement.bounds._asdict(),
+        "cropped": placement.removed > 0,
+        "removed": placement.removed,
+        "bad": False,
+        "reason": "",
+    }
+
+
+def _bad_row(bad: BadImage) -> dict[str, object]:
+    numbers = dict.fromkeys(("height", "width", *Bounds._fields), 0)
+    return {**numbers, "cropped": False, "removed": 0.0, "bad": True, "reason": bad.reason}
+
+
+def _read(folder: Path) -> tuple[UInt8[np.ndarray, "n size size"], pd.DataFrame]:
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        table = pd.read_parquet(folder / "table.parquet")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder}: the prepared images cannot be read ({error}); delete the folder, and they "
+            "are prepared anew"
+        ) from None
+    return images, table

@@ -1,0 +1,147 @@
+"""Image files as grey pictures; a file that is none is named with the reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from xaibench.errors import UserError
+from xaibench.progress import Progress
+from xaibench.types import Picture
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+MAX_PIXELS = 64_000_000
+"""Larger than any radiograph; a file that unpacks to more is refused before it is unpacked."""
+
+_NAMED = 3  # bad files that an error names
+_SAID = 10  # and that a line of progress names
+
+Result = TypeVar("Result")
+
+
+class BadImage(Exception):  # noqa: N818 - it is about a file, and is mostly kept, not raised
+    """A file that cannot be read as an image: ``path``, and ``reason`` in a few words."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+def is_meant(name: str) -> bool:
+    """Return whether a file or folder of this name is more than a trace of an operating system."""
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def find_images(root: Path) -> list[Path]:
+    """Return every image file below ``root`` by its extension in any case, sorted by path.
+
+    Leaves out ``__MACOSX``, hidden folders and hidden files (``._name`` copies among them).
+    Raises UserError where ``root`` is no folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: is no folder; name the folder that holds the images")
+    found = []
+    for folder, inside, names in os.walk(root):
+        inside[:] = filter(is_meant, inside)
+        found += [Path(folder, name) for name in filter(is_meant, names)]
+    return sorted(file for file in found if file.suffix.lower() in EXTENSIONS)
+
+
+def read_grey(path: Path) -> Picture:
+    """Return the picture in grey, 0 to 255.
+
+    Colours become luma (ITU-R 601), which leaves grey copied to three channels as it is; a palette
+    is looked up; 1 bit becomes 0 and 255; 16 bits are scaled by 255/65535. Transparency is left
+    out, since it says nothing of the exposure. Raises `BadImage` for a file that is empty, corrupt,
+    truncated, too large to unpack, or no image.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise BadImage(path, "is empty")
+        with Image.open(path) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise BadImage(path, f"is {opened.width}x{opened.height}, over {MAX_PIXELS} pixels")
+            return _grey(path, opened)
+    except BadImage:
+        raise
+    except Exception as error:  # decoders of broken bytes raise nearly anything
+        raise BadImage(path, _reason(error)) from None
+
+
+def read_all(
+    files: Sequence[Path],
+    read: Callable[[Path], Result],
+    *,
+    allowed_bad: float,
+    progress: Progress,
+    title: str,
+) -> list[Result | BadImage]:
+    """Return ``read(file)`` of each file, in order, or the `BadImage` that it raised.
+
+    Several threads read at a time. ``check_bad`` judges what was bad.
+    """
+    results: list[Result | BadImage] = []
+
+    def attempt(file: Path) -> Result | BadImage:
+        try:
+            return read(file)
+        except BadImage as bad:
+            return bad
+
+    pool = ThreadPoolExecutor(max(os.cpu_count() or 1, 2))
+    try:
+        with progress.stage(title, len(files)) as advance:
+            for result in pool.map(attempt, files):
+                results.append(result)
+                advance(1)
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interruption must not wait for the rest
+    check_bad([r for r in results if isinstance(r, BadImage)], len(files), allowed_bad, progress)
+    return results
+
+
+def check_bad(bad: Sequence[BadImage], total: int, allowed_bad: float, progress: Progress) -> None:
+    """Raise UserError where more than the share ``allowed_bad`` of files is bad, else say which."""
+    if not bad:
+        return
+    if len(bad) > allowed_bad * total:
+        raise UserError(
+            f"{len(bad)} of {total} image files are bad: {_listed(bad, _NAMED)}; mend or remove "
+            f"them, or raise allowed_bad (now {allowed_bad:g}) to leave them out"
+        )
+    progress.say(f"{len(bad)} of {total} image files are bad: {_listed(bad, _SAID)}; left out")
+
+
+def _listed(bad: Sequence[BadImage], most: int) -> str:
+    more = f" and {len(bad) - most} more" if len(bad) > most else ""
+    return "; ".join(map(str, bad[:most])) + more
+
+
+def _grey(path: Path, image: Image.Image) -> Picture:
+    if image.mode.startswith("I"):
+        wide = np.asarray(image)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise BadImage(path, "has pixels of more than 16 bits")
+        return ((wide.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    if image.mode == "F":
+        raise BadImage(path, "has floating-point pixels, whose range is unknown")
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")  # a palette with transparency can become nothing else
+    return np.array(image.convert("L"))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is not there"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "is no image"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"is over {MAX_PIXELS} pixels"
+    return f"cannot be decoded ({error or type(error).__name__})"

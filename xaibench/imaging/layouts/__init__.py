@@ -1,0 +1,1 @@
+"""How each archive lays out its files and tables."""

@@ -1,0 +1,108 @@
+"""The folders of Kaggle's paediatric pneumonia set: the clean root, and a record of each image."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path, PurePath
+
+import numpy as np
+import pandas as pd
+
+from xaibench.imaging.image_files import EXTENSIONS, is_meant
+from xaibench.imaging.lungs import lungs_masks
+from xaibench.imaging.picture_sets import Records
+from xaibench.imaging.recipe_folder import GeneratedSet, set_name
+from xaibench.imaging.true_masks import TrueMasks
+
+HANDLE = "paultimothymooney/chest-xray-pneumonia"
+"""Kaggle's name of the set."""
+IMAGES = 5_856
+PARTS = ("train", "val", "test")
+FOLDERS = ("NORMAL", "PNEUMONIA")
+"""Of class 0 and class 1."""
+_DEEPEST = 4  # folders below the root in which the archive's own are sought
+_PERSON = re.compile(r"(person\d+)_")
+_STUDY = re.compile(r"((?:.*-)?im-\d+)(?:-\d+)+$")
+
+
+def clean_root(root: Path) -> Path | None:
+    """Return the shallowest folder that holds the classes' folders, directly or in a split's.
+
+    ``__MACOSX`` and hidden folders are passed over. None where there is none.
+    """
+    level = [root] if root.is_dir() else []
+    for _ in range(_DEEPEST + 1):
+        for folder in level:
+            if any(_holds_classes(inside) for inside in (folder, *(folder / p for p in PARTS))):
+                return folder
+        level = [inside for folder in level for inside in _folders(folder)]
+    return None
+
+
+def read_records(root: Path, made: GeneratedSet | None) -> Records:
+    """Return all images below a clean root, pooled, with patients and labels.
+
+    A file that is no image, an image in a folder of neither class, and the images of a patient who
+    is in both classes are bad, with the reason; their labels say nothing.
+    """
+    places = [root / name for name in (*PARTS, *FOLDERS) if (root / name).is_dir()]
+    files = sorted(file for place in places for file in place.rglob("*") if _counts(file, root))
+    table = pd.DataFrame(
+        {
+            "path": [file.relative_to(root).as_posix() for file in files],
+            "patient": [patient_of_kermany(file.name) for file in files],
+            "folder": [file.parent.name for file in files],
+            "bad": "",
+        }
+    )
+    known = table["folder"].isin(FOLDERS)
+    table.loc[~known, "bad"] = f"lies in none of the folders {' and '.join(FOLDERS)}"
+    no_image = [file.suffix.lower() not in EXTENSIONS for file in files]
+    table.loc[no_image, "bad"] = "is no image file by its name"
+    classes = table[table["bad"] == ""].groupby("patient")["folder"].nunique()
+    both = table["patient"].isin(classes.index[classes > 1]) & (table["bad"] == "")
+    table.loc[both, "bad"] = "is of a patient with images in both classes"
+    return Records(
+        root,
+        table.drop(columns="folder"),
+        (table["folder"] == FOLDERS[1]).to_numpy().astype(np.int64),
+        name=set_name("chest_xray_pneumonia", made, whole=len(table) == IMAGES),
+        task="binary",
+        classes=("normal", "pneumonia"),
+        # Only pneumonia has a place in the image; nothing in particular speaks for its absence.
+        masks=TrueMasks(made, ("no_evidence", "evidence"), "evidence") if made else lungs_masks,
+        masks_from=json.dumps(made.recipe) if made else "",
+        facts={"root": str(root), "generated": made is not None},
+    )
+
+
+def patient_of_kermany(name: str) -> str:
+    """Return the patient of an image of the paediatric pneumonia set.
+
+    ``person123_bacteria_45.jpeg`` is ``person123``, ``IM-0115-0001.jpeg`` is ``im-0115``, and
+    ``NORMAL2-IM-0666-0001.jpeg`` is ``normal2-im-0666``. Any other name is a patient of its own.
+
+    The archive numbers persons in several of its folders, and does not say whether a number is the
+    same child everywhere. Taking it so is the safe side: two children in one split leak nothing.
+    """
+    stem = PurePath(name).stem.lower()
+    found = _PERSON.match(stem) or _STUDY.match(stem)
+    return found.group(1) if found else stem
+
+
+def _holds_classes(folder: Path) -> bool:
+    return all((folder / name).is_dir() for name in FOLDERS)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(
+            inside for inside in folder.iterdir() if inside.is_dir() and is_meant(inside.name)
+        )
+    except PermissionError:
+        return []
+
+
+def _counts(file: Path, root: Path) -> bool:
+    return all(is_meant(part) for part in file.relative_to(root).parts) and file.is_file()

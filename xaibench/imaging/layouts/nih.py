@@ -1,0 +1,187 @@
+"""The tables of NIH ChestX-ray14: which image shows what, whose it is, and the boxes drawn on some.
+
+Read row by row, so that a mistake is named by its line.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from xaibench.errors import UserError, did_you_mean
+
+FINDINGS = (
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis",
+    "Hernia", "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
+)  # fmt: skip
+SHORTCUT_FINDING = "Pneumothorax"
+"""The finding that a planted marker goes with."""
+ENTRIES = ("Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv")
+BOXES = "BBox_List_2017.csv"
+HOW = (
+    "fetch the images and tables by hand from the NIH Clinical Center's ChestX-ray14 folder "
+    "(nihcc.app.box.com/v/ChestXray-NIHCC) or Kaggle's nih-chest-xrays/data, and unpack images, "
+    f"{ENTRIES[0]} and {BOXES} below one folder"
+)
+LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
+NO_FINDING = "No Finding"
+BOX_SIDE = 1024
+"""Pixels along a side of the images that the boxes were drawn on."""
+BOX_COLUMNS = ("image", "finding", "x", "y", "w", "h")
+_NEEDED = ("Image Index", "Finding Labels", "Patient ID")
+_BOX_NAMES = {"Infiltrate": "Infiltration"}
+
+
+def read_entries(file: Path) -> pd.DataFrame:
+    """Return one row an image: ``image``, ``patient``, a bool for each of the fourteen findings.
+
+    Other columns of the file are kept as text under their own names.
+
+    Raises:
+        UserError: a column is missing; a row (named by its line) lacks a value, names an unknown
+            finding or ``No Finding`` beside one, or is the second of its image.
+    """
+    rows = _rows(file)
+    _, header = next(rows, (0, []))
+    if missing := [name for name in _NEEDED if name not in header]:
+        raise UserError(
+            f"{file}: has no column {', '.join(missing)}; needs {', '.join(_NEEDED)}, and has "
+            f"{', '.join(filter(None, header)) or 'nothing'}"
+        )
+    seen: dict[str, int] = {}
+    records = []
+    for line, cells in rows:
+        row = dict(zip(header, cells, strict=False))
+        image, found, patient = (row.get(name, "").strip() for name in _NEEDED)
+        for name, value in zip(_NEEDED, (image, found, patient), strict=True):
+            if not value:
+                raise UserError(f"{file}:{line}: {name!r} is empty")
+        if image in seen:
+            raise UserError(f"{file}:{line}: {image} stands in line {seen[image]} already")
+        seen[image] = line
+        findings = _findings(found, f"{file}:{line}", image)
+        rest = {name: row[name] for name in row if name not in ("", *_NEEDED)}
+        shown = {name: name in findings for name in FINDINGS}
+        records.append({"image": image, "patient": patient, **shown, **rest})
+    if not records:
+        raise UserError(f"{file}: names no image")
+    return pd.DataFrame(records)
+
+
+def _findings(text: str, where: str, image: str) -> set[str]:
+    names = {name.strip() for name in text.split("|")}
+    if names == {NO_FINDING}:
+        return set()
+    for name in sorted(names):
+        if name == NO_FINDING:
+            raise UserError(f"{where}: {image} has {NO_FINDING!r} beside findings: {text}")
+        if name not in FINDINGS:
+            hint = did_you_mean(name, [NO_FINDING, *FINDINGS])
+            raise UserError(f"{where}: unknown finding {name!r} of {image}{hint}")
+    return names
+
+
+def read_boxes(file: Path) -> pd.DataFrame:
+    """Return one row a box: ``image``, ``finding``, ``x``, ``y``, ``w``, ``h``.
+
+    ``x, y`` is the upper left corner and ``w, h`` the width and height, in pixels of an image of
+    1,024x1,024. The four numbers stand in columns of their own, or in one as ``[x, y, w, h]``.
+    """
+    rows = _rows(file)
+    _, header = next(rows, (0, []))
+    if [name.strip() for name in header[:2]] != ["Image Index", "Finding Label"]:
+        raise UserError(
+            f"{file}: must begin with the columns Image Index, Finding Label, Bbox [x, y, w, h]; "
+            f"begins with {', '.join(header[:3]) or 'nothing'}"
+        )
+    records = []
+    for line, cells in rows:
+        where = f"{file}:{line}"
+        image, name = cells[0].strip(), cells[1].strip() if len(cells) > 1 else ""
+        finding = _BOX_NAMES.get(name, name)
+        if finding not in FINDINGS:
+            hint = did_you_mean(name, FINDINGS)
+            raise UserError(f"{where}: unknown finding {name!r} of {image}{hint}")
+        box = _numbers(cells[2:])
+        if len(box) != 4 or not np.isfinite(box).all() or min(box[2:]) <= 0:
+            raise UserError(
+                f"{where}: the box of {image} must be four numbers x, y, w, h with w and h above "
+                f"0; is {', '.join(filter(None, cells[2:])) or 'empty'}"
+            )
+        x, y, w, h = box
+        if max(x, y) >= BOX_SIDE or min(x + w, y + h) <= 0:
+            raise UserError(
+                f"{where}: the box of {image} lies outside of {BOX_SIDE}x{BOX_SIDE} pixels: {box}"
+            )
+        records.append({"image": image, "finding": finding, "x": x, "y": y, "w": w, "h": h})
+    return pd.DataFrame(records, columns=BOX_COLUMNS)
+
+
+def _numbers(cells: list[str]) -> list[float]:
+    """Return the numbers in some cells; none where any of it is no number."""
+    try:
+        return [float(word) for word in re.split(r"[\s,\[\]]+", ",".join(cells)) if word]
+    except ValueError:
+        return []
+
+
+def read_lists(root: Path, images: Collection[str]) -> pd.Series:
+    """Return image -> ``train`` or ``test``, as NIH's two lists say.
+
+    Raises:
+        UserError: a list is missing; an image stands in both, or in neither.
+    """
+    files = {split: root / name for split, name in LISTS.items()}
+    if missing := [file.name for file in files.values() if not file.is_file()]:
+        raise UserError(
+            f"splits: is official, but {root} has no {' and no '.join(missing)}; add them, or set "
+            "splits to patient"
+        )
+    named = {split: set(file.read_text().split()) for split, file in files.items()}
+    if both := sorted(named["train"] & named["test"]):
+        raise UserError(f"{root}: {both[0]} stands in both {LISTS['train']} and {LISTS['test']}")
+    neither = sorted(set(images) - named["train"] - named["test"])
+    if neither:
+        raise UserError(
+            f"{root}: {len(neither)} images stand in neither {LISTS['train']} nor "
+            f"{LISTS['test']}: {', '.join(neither[:3])}; set splits to patient"
+        )
+    return pd.Series({image: "test" if image in named["test"] else "train" for image in images})
+
+
+def finding_table(entries: pd.DataFrame) -> pd.DataFrame:
+    """Return ``images``, ``patients`` and ``share`` of images: a row a finding, and no finding.
+
+    Args:
+        entries: as ``read_entries`` gives them. A patient counts for each finding that any image
+            of theirs shows, and for no finding where any image shows none.
+    """
+    shown = {name: entries[name] for name in FINDINGS}
+    shown[NO_FINDING] = ~entries[list(FINDINGS)].any(axis=1)
+    return pd.DataFrame(
+        {
+            name: {
+                "images": int(rows.sum()),
+                "patients": int(entries.loc[rows, "patient"].nunique()),
+                "share": float(rows.mean()),
+            }
+            for name, rows in shown.items()
+        }
+    ).T.astype({"images": int, "patients": int})
+
+
+def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the line and the cells of each row that is not empty."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read as a table: {error}") from None
+    reader = csv.reader(text.splitlines())
+    for cells in reader:
+        if any(cells):
+            yield reader.line_num, cells

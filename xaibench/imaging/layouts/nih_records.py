@@ -1,0 +1,168 @@
+"""NIH ChestX-ray14 as it lies in its folders: the images that are there, with labels and boxes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from xaibench.errors import UserError
+from xaibench.imaging.image_files import find_images
+from xaibench.imaging.layouts import nih
+from xaibench.imaging.mask_files import FOLDER
+from xaibench.imaging.picture_sets import Asked, Records
+from xaibench.imaging.recipe_folder import GeneratedSet, set_name
+from xaibench.imaging.true_masks import TrueMasks
+from xaibench.progress import Progress
+
+IMAGES = 112_120
+Splits = Literal["patient", "official"]
+
+
+def entries_file(root: Path) -> Path | None:
+    """Return the table of images, None where it is missing."""
+    there = [root / name for name in nih.ENTRIES if (root / name).is_file()]
+    return there[0] if there else None
+
+
+def read_records(
+    root: Path,
+    findings: tuple[str, ...],
+    splits: Splits,
+    made: GeneratedSet | None,
+    progress: Progress,
+) -> Records:
+    """Return a record of each image below ``root``; the table of images may name more.
+
+    Labels are (n, L) float32: 1 where a finding is named, else 0. An image that no row names is
+    bad. Masks are ``box``, and those of a generated set.
+
+    Args:
+        splits: ``official`` takes the split from NIH's two lists.
+    """
+    file = entries_file(root)
+    progress.say(f"Reading {file}")  # takes seconds with the original's rows
+    entries = nih.read_entries(file)
+    table = _table(root, entries, file.name)
+    there = table["bad"] == ""
+    if splits == "official":
+        table.loc[there, "split"] = nih.read_lists(root, table["image"][there]).to_numpy()
+    boxes, counted = _boxes(root, table[there])
+    absent = int(len(entries) - there.sum())
+    progress.say(
+        f"{absent} rows of {file.name} name images that are not there; {counted['used']} of "
+        f"{counted['listed']} boxes lie on images that are"
+    )
+    true = TrueMasks(made, findings, nih.SHORTCUT_FINDING, key="image") if made else None
+    return Records(
+        root,
+        table,
+        table[list(findings)].to_numpy(np.float32),
+        name=set_name("nih_chestxray14", made, whole=bool(there.sum() == IMAGES)),
+        task="multilabel",
+        classes=findings,
+        masks=NihMasks(boxes, findings, true),
+        masks_from=boxes.to_csv() + json.dumps(made.recipe if made else None),
+        facts={
+            "root": str(root),
+            "generated": made is not None,
+            "splits": splits,
+            "rows_without_image": absent,
+            "boxes": counted,
+            "findings": nih.finding_table(table[there]).to_dict("index"),
+        },
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class NihMasks:
+    """Masks for the images and targets asked for: ``box``, behind the true ones if there are any.
+
+    Attributes:
+        boxes: as `nih.read_boxes` gives them.
+        classes: the findings that are the data set's labels.
+    """
+
+    boxes: pd.DataFrame
+    classes: tuple[str, ...]
+    true: TrueMasks | None = None
+
+    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
+        """Return also the union of the boxes of each image's finding."""
+        union = np.zeros(asked.images.shape, bool)
+        rows = self.boxes.groupby(["image", "finding"]).indices
+        findings = [self.classes[target] for target in asked.targets]
+        images = zip(asked.rows["image"], findings, asked.placements, union, strict=True)
+        for image, finding, placement, mask in images:
+            own = self.boxes.iloc[rows.get((image, finding), [])]
+            edges = np.stack([own.y, own.y + own.h, own.x, own.x + own.w], axis=1).astype(float)
+            sides = np.repeat([placement.height, placement.width], 2)
+            for box in placement.carry_boxes(edges * sides / nih.BOX_SIDE):
+                mask |= filled(box, len(mask))
+        return (self.true(asked) if self.true else {}) | {"box": union}
+
+
+def filled(box: Float[np.ndarray, "4"], side: int) -> Bool[np.ndarray, "side side"]:
+    """Return the pixels whose centres lie in a box, at least one; none if it has no area.
+
+    Args:
+        box: top, bottom, left, right in pixels, where pixel i reaches from i to i + 1.
+    """
+    mask = np.zeros((side, side), bool)
+    if box[1] <= box[0] or box[3] <= box[2]:
+        return mask
+    first = np.clip(np.ceil(box[[0, 2]] - 0.5).astype(int), 0, side - 1)
+    end = np.ceil(box[[1, 3]] - 0.5).astype(int)
+    end = np.clip(end, first + 1, side)  # a box thinner than a pixel may lie between two centres
+    mask[first[0] : end[0], first[1] : end[1]] = True
+    return mask
+
+
+def _table(root: Path, entries: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the entries of the files that are there, and those files that no entry names.
+
+    Beside the entries' columns: ``path`` below ``root``, ``id``, and ``bad`` with the reason.
+    """
+    found = [file.relative_to(root) for file in find_images(root)]
+    found = [file for file in found if file.parts[0] != FOLDER]  # masks have names of images
+    counts = Counter(file.name for file in found)
+    if twice := [image for image, count in counts.items() if count > 1]:
+        both = [str(file) for file in found if file.name == twice[0]]
+        raise UserError(
+            f"{root}: {len(twice)} images lie in two places, such as {' and '.join(both[:2])}; "
+            "remove the copies"
+        )
+    files = pd.DataFrame(
+        {"image": [f.name for f in found], "path": [f.as_posix() for f in found]}, dtype=object
+    )
+    if not files["image"].isin(entries["image"]).any():
+        raise UserError(
+            f"{root}: none of the {len(entries)} images of {name} lies below it "
+            f"(such as {entries['image'][0]}); unpack the images there"
+        )
+    table = files.merge(entries, "left", on="image", indicator="bad")
+    table["bad"] = np.where(table["bad"] == "both", "", f"no row of {name} names it")
+    table[list(nih.FINDINGS)] = table[list(nih.FINDINGS)].eq(True)
+    table["id"] = table["image"].str.removesuffix(".png")
+    return table
+
+
+def _boxes(root: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the boxes of the table's images, and counts of what the list holds."""
+    file = root / nih.BOXES
+    boxes = nih.read_boxes(file) if file.is_file() else pd.DataFrame(columns=nih.BOX_COLUMNS)
+    used = boxes[boxes["image"].isin(table["image"])].reset_index(drop=True)
+    shown = table.set_index("image")
+    unnamed = [not shown.at[row.image, row.finding] for row in used.itertuples()]
+    return used, {
+        "listed": len(boxes),
+        "used": len(used),
+        "images_not_there": len(boxes) - len(used),
+        "of_findings_that_the_table_does_not_name": sum(unnamed),
+    }

@@ -1,0 +1,64 @@
+"""The leaderboard of each target apart: which explainer finds which finding?"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from xaibench.leaderboards import cost
+from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.roc import class_names
+from xaibench.leaderboards.summary import of_explainers, summarise
+from xaibench.leaderboards.tables import Table
+
+
+def make(
+    run: ScoredRun, auroc: pd.DataFrame | None = None, resamples: int = 1000
+) -> pd.DataFrame | None:
+    """Write ``leaderboard_by_target.csv`` and ``.md``: one block for each target of a run.
+
+    Args:
+        auroc: columns label, auroc, auroc_low, auroc_high: what stands under a block about the
+            model alone.
+
+    None, and no file, where the run explains one target only.
+    """
+    rows = of_explainers(run.scores)
+    targets = set(rows["target"].dropna())
+    if len(targets) < 2:
+        return None
+    names = [] if run.predictions is None else class_names(run.predictions)
+    targets = [*(n for n in names if n in targets), *sorted(targets - set(names))]
+    parts = {t: summarise(rows[rows["target"] == t], resamples=resamples) for t in targets}
+    summary = pd.concat([part.assign(target=target) for target, part in parts.items()])
+    summary = summary[["target", *summary.columns.drop("target")]]
+    run.write_csv("leaderboard_by_target.csv", cost.beside(summary, run.costs))
+    texts = [table.markdown() for table in tables(summary, auroc, run.costs)]
+    run.write("leaderboard_by_target.md", "\n\n".join(texts) + "\n")
+    return summary
+
+
+def tables(
+    summary: pd.DataFrame, auroc: pd.DataFrame | None = None, costs: pd.DataFrame | None = None
+) -> list[Table]:
+    """Return a leaderboard for each target of what ``make`` returned or wrote.
+
+    Args:
+        costs: what ``cost.of_runs`` returns: what a map cost, whatever its target.
+    """
+    of_maps = None if costs is None else costs.drop(columns=cost.SCORING)
+    return [
+        Table(part, of_label(auroc, target), f"Target {target}", of_maps)
+        for target, part in summary.groupby("target", sort=False)
+    ]
+
+
+def of_label(auroc: pd.DataFrame | None, label: str) -> pd.DataFrame:
+    """Return a label's AUROC and its interval as rows about the model alone."""
+    found = None if auroc is None else auroc[auroc["label"] == label]
+    if found is None or found.empty:
+        return pd.DataFrame(columns=["metric", "value", "reason"])
+    names = {"mean": "auroc", "low": "auroc_low", "high": "auroc_high"}
+    row = found.iloc[0]
+    why = "too few groups for an interval" if pd.isna(row["reason"]) else row["reason"]
+    values = {f"auroc.{part}": row[name] for part, name in names.items()}
+    return pd.DataFrame(values.items(), columns=["metric", "value"]).assign(reason=why)

@@ -1,0 +1,34 @@
+"""How tables and figures name things."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+RANDOM = "random"
+WEAK = "weak mask: a prior about where the evidence tends to lie, not an annotation of it"
+
+
+def is_weak(metric: str) -> bool:
+    """Say whether a metric's mask is a prior, not an annotation."""
+    return metric.endswith("_weak")
+
+
+def weakly(mask: str) -> str:
+    """Return `` (weak mask)`` for a mask or metric that is weak, else nothing."""
+    return " (weak mask)" * is_weak(mask)
+
+
+def as_control(name: str, controls: bool) -> str:
+    """Return an explainer's name, marked where it is a control."""
+    return f"{name} (control)" if controls else name
+
+
+def how_many(row: pd.Series) -> str:
+    """Return ``64 images in 13 groups``, and the number of maps where it is another."""
+    maps = "" if row["rows"] == row["images"] else f"{row['rows']} maps of "
+    return f"{maps}{row['images']} images in {row['groups']} groups"
+
+
+def arrow(higher_is_better: bool | None) -> str:
+    """Return the sign of the better direction with a space before it; empty without one."""
+    return "" if pd.isna(higher_is_better) else " ↑" if higher_is_better else " ↓"

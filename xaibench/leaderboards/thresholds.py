@@ -1,0 +1,152 @@
+"""AUROC and thresholds as a table: ``thresholds.csv`` and ``roc.md`` of a run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from xaibench.leaderboards.markdown import page
+from xaibench.leaderboards.roc import (
+    CONFIDENCE,
+    RESAMPLES,
+    Label,
+    auroc,
+    auroc_interval,
+    labels_of,
+    youden,
+)
+from xaibench.store.finished import FinishedRun
+
+COLUMNS = [
+    *("label", "n", "positives", "auroc", "auroc_low", "auroc_high", "confidence"),
+    *("threshold", "threshold_split", "sensitivity", "specificity"),
+    *("accuracy_at_youden", "f1_at_youden", "accuracy_at_0.5", "f1_at_0.5", "reason"),
+]
+REGRESSION = ["n_values", "mae", "rmse", "spearman"]
+
+
+def table(
+    predictions: pd.DataFrame,
+    split: str,
+    regression: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return one row for each class, label or output: ``COLUMNS``, and ``REGRESSION`` if asked.
+
+    A label that has no ROC curve keeps its row: NaN, and the ``reason``.
+
+    Args:
+        split: the predictions' split, on which the threshold is chosen: ``threshold_split`` says
+            so, since accuracy, F1, sensitivity and specificity at a threshold that was chosen on
+            the same images are too good.
+        regression: add mean absolute error, root mean squared error and rank correlation over
+            every known value (``n_values``), those between 0 and 1 included.
+    """
+    rows = []
+    for label in labels_of(predictions):
+        row = {"label": label.name, "n": len(label.truth), "positives": int(label.truth.sum())}
+        row |= {"confidence": CONFIDENCE, "threshold_split": split, "reason": label.reason}
+        if label.reason is None:
+            row |= _worth(label, resamples, seed)
+        if regression:
+            row |= _errors(predictions, label.name)
+        rows.append(row)
+    columns = [*COLUMNS, *(REGRESSION if regression else [])]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def mean_auroc(rows: pd.DataFrame) -> tuple[float, int]:
+    """Return the mean AUROC over the labels that have one, and their number."""
+    known = rows["auroc"].dropna()
+    return float(known.mean()), len(known)
+
+
+def _worth(label: Label, resamples: int, seed: int) -> dict[str, float]:
+    point = youden(label)
+    low, high = auroc_interval(label, resamples, seed)
+    found = {"auroc": float(auroc(label)[0]), "auroc_low": low, "auroc_high": high}
+    found |= {"threshold": point.value}
+    found |= {"sensitivity": point.sensitivity, "specificity": point.specificity}
+    for name, threshold in (("youden", point.value), ("0.5", 0.5)):
+        said = label.scores >= threshold
+        found[f"accuracy_at_{name}"] = float((said == label.truth).mean())
+        # The denominator is never 0: there are positives.
+        found[f"f1_at_{name}"] = float(
+            2 * (said & label.truth).sum() / (said.sum() + label.truth.sum())
+        )
+    return found
+
+
+def _errors(predictions: pd.DataFrame, name: str) -> dict[str, float]:
+    images = predictions.drop_duplicates("image")
+    known = images[[f"label_{name}", f"p_{name}"]].dropna().to_numpy(dtype=float)
+    truth, output = known.T
+    if not len(known):
+        return {"n_values": 0}
+    error = output - truth
+    found = {
+        "n_values": len(known),
+        "mae": np.abs(error).mean(),
+        "rmse": np.sqrt((error**2).mean()),
+    }
+    if np.ptp(truth) > 0 and np.ptp(output) > 0:  # a constant has no rank correlation
+        found["spearman"] = spearmanr(truth, output).statistic
+    return found
+
+
+def markdown(rows: pd.DataFrame, heading: str) -> str:
+    """Return the table as Markdown, with the mean AUROC and what the threshold is worth below."""
+    head = ["label", "n", "positives", "AUROC ↑", "Youden's threshold", "sensitivity"]
+    head += ["specificity", "accuracy", "F1", "accuracy at 0.5", "F1 at 0.5"]
+    regression = "mae" in rows
+    head += ["MAE ↓", "RMSE ↓", "Spearman ↑"] if regression else []
+    lines = []
+    for row in rows.to_dict("records"):
+        cells = [f"`{row['label']}`", str(row["n"]), str(row["positives"])]
+        if pd.isna(row["auroc"]):
+            cells += [f"– ({row['reason']})", *["–"] * 7]
+        else:
+            span = (row["auroc_low"], row["auroc_high"])
+            cells.append(f"{row['auroc']:.3f} [{', '.join(_number(end) for end in span)}]")
+            names = ["threshold", "sensitivity", "specificity", "accuracy_at_youden"]
+            names += ["f1_at_youden", "accuracy_at_0.5", "f1_at_0.5"]
+            cells += [_number(row[name]) for name in names]
+        cells += [_number(row[name]) for name in REGRESSION[1:]] if regression else []
+        lines.append(cells)
+    return page(f"ROC: {heading}", head, lines, notes(rows))
+
+
+def notes(rows: pd.DataFrame) -> list[str]:
+    """Return what must be said beside the table."""
+    mean, count = mean_auroc(rows)
+    split = rows["threshold_split"].iloc[0]
+    said = [f"mean AUROC {_number(mean)} over the {count} of {len(rows)} labels that have one"]
+    skipped = rows.loc[rows["auroc"].isna(), ["label", "reason"]].to_numpy()
+    said += [f"`{name}` has none and is averaged nowhere: {reason}" for name, reason in skipped]
+    said += [
+        f"AUROC [{CONFIDENCE:.0%} interval: bootstrap clustered by group; –: fewer than two groups "
+        "with positives, or with negatives]",
+        f"Youden's threshold is chosen on split {split} itself, so what stands at it is too good; "
+        "validation images ought to choose it",
+    ]
+    if "mae" in rows:
+        said.append("AUROC, accuracy and F1: over images whose value is exactly 0 or 1")
+    return said
+
+
+def make(run: FinishedRun, resamples: int = RESAMPLES) -> pd.DataFrame | None:
+    """Write ``thresholds.csv`` and ``roc.md`` of a run; None where it has no predictions."""
+    if run.predictions is None:
+        return None
+    split = run.about["split"]
+    rows = table(run.predictions, split, run.head == "regression", resamples)
+    heading = f"data set {run.dataset}, model {run.about['model']}, split {split}"
+    run.write_csv("thresholds.csv", rows)
+    run.write("roc.md", markdown(rows, heading))
+    return rows
+
+
+def _number(value: float) -> str:
+    return "–" if pd.isna(value) else f"{value:.3f}"

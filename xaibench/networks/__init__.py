@@ -1,0 +1,1 @@
+"""Parts of networks by name, and weights from files."""

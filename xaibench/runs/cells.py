@@ -1,0 +1,112 @@
+"""All cells of a run: what is left of them, in which order, and what is scored together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+from xaibench.config.run_config import RunConfig
+from xaibench.explainers.base import Explainer
+from xaibench.progress import Progress
+from xaibench.runs.blocks import BlockMaker, block_size, blocks_of, made_ahead
+from xaibench.runs.fitting import Fitted, by_target
+from xaibench.runs.rows import Block
+from xaibench.runs.scoring import Scorer
+from xaibench.runs.subject import Subject
+from xaibench.segmentation.segmenter import Segmenter
+from xaibench.store.cells import Cell, CellResult
+from xaibench.store.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A block with cells that are not done yet.
+
+    Attributes:
+        groups: cells that are scored together; of each group at least one is missing.
+        make: makes the block.
+    """
+
+    scorer: Scorer
+    groups: list[list[Cell]]
+    make: Callable[[], Block]
+
+
+def explain_and_score(
+    config: RunConfig, subject: Subject, folder: RunFolder, segmenter: Segmenter, progress: Progress
+) -> int:
+    """Do every cell (explainer, or none, x block of images) that is not done yet.
+
+    Returns:
+        The number of blocks.
+    """
+    first = subject.fitted[0].model
+    size = block_size(config.images_per_block, first)
+    blocks = blocks_of(subject.items, size, config.model_per_label)
+    models = by_target(subject.fitted, subject.data.classes)
+    whose = [None, *config.explainers]
+    total, done, work = sum(map(len, blocks)) * len(whose), 0, []
+    for number, rows in enumerate(blocks):
+        its = models[rows["target"].iloc[0]]
+        cells = [Cell(e, number) for e in whose]
+        groups = scored_together(cells, len(rows), its.model.batch_size)
+        # Whole groups: of a part of one, batches are others, and round the last bit another way.
+        left = [g for g in groups if not all(map(folder.has, g))]
+        done += len(rows) * (len(cells) - sum(map(len, left)))
+        if left:
+            explainers = [config.explainers[c.explainer] for g in left for c in g if c.explainer]
+            maker = _maker(config, subject, its, folder.run, segmenter)
+            scorer = Scorer(its.model, config.metrics, config.segments.id, its.twin)
+            work.append(_Work(scorer, left, partial(maker, rows, explainers)))
+    making = made_ahead([each.make for each in work], first.device)
+    stage = progress.stage("Explaining and scoring", total, done)
+    with closing(making), stage as advance:
+        for each, block in zip(work, making, strict=True):
+            for group in each.groups:
+                results = _results(each.scorer, config.explainers, group, block)
+                for cell, result in results.items():
+                    if not folder.has(cell):
+                        folder.write(cell, result)
+                    advance(len(block.batch))
+    return len(blocks)
+
+
+def _maker(
+    config: RunConfig, subject: Subject, its: Fitted, run: str, segmenter: Segmenter
+) -> BlockMaker:
+    return BlockMaker(
+        its.data,
+        subject.split,
+        about=subject.about(config, run),
+        dataset_mean=subject.dataset_mean,
+        segments=config.segments,
+        seed=config.seed,
+        device=its.model.device,
+        segmenter=segmenter,
+    )
+
+
+def scored_together(cells: Sequence[Cell], images: int, batch_size: int) -> Iterator[list[Cell]]:
+    """Yield the cells of a block in groups whose maps are scored at once.
+
+    A map costs about a hundred passes, so that a twelfth of a batch's size in maps fills some
+    eight batches, and what the last one lacks weighs little. More in a group would only lose
+    more where a run is stopped. A cell without an explainer stands alone.
+    """
+    at_once = math.ceil(batch_size / (12 * images))
+    explaining = [cell for cell in cells if cell.explainer is not None]
+    yield from ([cell] for cell in cells if cell.explainer is None)
+    yield from (explaining[k : k + at_once] for k in range(0, len(explaining), at_once))
+
+
+def _results(
+    scorer: Scorer, explainers: Mapping[str, Explainer], group: Sequence[Cell], block: Block
+) -> Mapping[Cell, CellResult]:
+    """Return what a group of cells gives."""
+    if group[0].explainer is None:
+        return {group[0]: scorer.score_images(group[0], block)}
+    chosen = {cell: explainers[cell.explainer] for cell in group}
+    return dict(zip(group, scorer.score_cells(chosen, block), strict=True))

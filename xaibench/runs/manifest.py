@@ -1,0 +1,64 @@
+"""The manifest: what a result was made of and by."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from xaibench.config.run_config import RunConfig, plugin_parameters
+from xaibench.engine.device import device_name
+from xaibench.runs.fitting import Fitted
+from xaibench.runs.rows import RunMetric
+from xaibench.runs.subject import Subject
+from xaibench.store.provenance import environment
+
+
+def describe(
+    config: RunConfig, subject: Subject, run: str, device: torch.device
+) -> dict[str, object]:
+    """Return the manifest: what this result was made of and by."""
+    data, fitted = subject.data, subject.fitted
+    masks = subject.records.masks(np.arange(1), np.zeros(1, dtype=int))
+    protocols = {}
+    for label, metric in config.metrics.items():
+        told = RunMetric(metric, label, config.segments.id, config.precision)
+        protocols |= told.protocols(masks)
+    model = fitted[0].model
+    trained = {each.label: _trained(each, config.training.monitor) for each in fitted}
+    trained = trained.get(None, {"labels": trained})
+    return {
+        "name": config.name,
+        "run": run,
+        "seed": config.seed,
+        "dataset": {"name": data.name, "checksum": data.checksum, **data.facts},
+        "model": {
+            **plugin_parameters(config.model),
+            "weights_used": model.weights,
+            "head": model.head,
+            **trained,
+        },
+        "training": config.training.model_dump(mode="json"),
+        "explainers": {
+            k: plugin_parameters(e) | e.facts(model) for k, e in config.explainers.items()
+        },
+        "protocols": protocols,
+        "engine": {
+            "precision": config.precision,
+            "tf32": False,  # see device.reproducible
+            "acceleration": config.acceleration,
+            "batch_size": model.batch_size,
+        },
+        "environment": environment(device_name(device), torch.get_num_threads()),
+    }
+
+
+def _trained(fitted: Fitted, monitor: str) -> dict[str, object]:
+    best = fitted.trained.best_value
+    return {
+        "checkpoint": fitted.trained.key,
+        "best_epoch": fitted.trained.best_epoch,
+        # NaN is no JSON.
+        f"best_{monitor}": best if math.isfinite(best) else None,
+    }

@@ -1,0 +1,176 @@
+"""Rows of the tables: what a metric said of each image, and why it may have said nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xaibench.engine import Batch
+from xaibench.errors import PluginError
+from xaibench.metrics.base import (
+    Curve,
+    ImageMetric,
+    MapMetric,
+    Metric,
+    PredictionMetric,
+    Scores,
+    TwinMetric,
+)
+from xaibench.types import Precision, Task
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A batch with what every row of it says.
+
+    Attributes:
+        rows: one an image: run, dataset, split, model, image, group, label, target, p_target.
+    """
+
+    batch: Batch
+    rows: tuple[Mapping[str, object], ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image's map: a status, and why it has no score."""
+
+    status: str
+    reason: str | None = None
+
+    @property
+    def scored(self) -> bool:
+        return self.status in ("ok", "constant")
+
+
+OUTCOMES = {
+    "ok": Outcome("ok"),
+    "constant": Outcome("constant", "the map is constant: its ties go in random order"),
+    "nan": Outcome("nan", "the map has values that are not finite"),
+}
+
+
+@dataclass(frozen=True)
+class RunMetric:
+    """A metric as the rows of a run name it.
+
+    Attributes:
+        label: its name in the config.
+        segments: id of the run's superpixels.
+        precision: of the run's passes.
+    """
+
+    metric: MapMetric | TwinMetric | ImageMetric | PredictionMetric
+    label: str
+    segments: str
+    precision: Precision
+
+    def protocols(self, masks: Collection[str]) -> dict[str, str]:
+        """Return the names of its values, for a data set with these masks, and their protocols."""
+        if isinstance(self.metric, PredictionMetric):
+            return {self.metric.name: self.metric.protocol(self.metric.name, self.segments)}
+        names = self.metric.value_names(tuple(masks))
+        return {n: self.metric.protocol(n, self.segments, self.precision) for n in names}
+
+    def rows(
+        self, result: Scores, block: Block, outcomes: Sequence[Outcome], about: Mapping[str, object]
+    ) -> list[Row]:
+        """Return a row an image and value; ``about`` is what is the same in all of them."""
+        at = [i for i, outcome in enumerate(outcomes) if outcome.scored]
+        rows = []
+        for name, protocol in self.protocols(block.batch.masks).items():
+            shared = about | {
+                # The label in the config in place of the metric's own name.
+                "metric": self.label + name.removeprefix(self.metric.name),
+                "protocol": protocol,
+                "higher_is_better": self.metric.higher_is_better,
+            }
+            values = _spread(result, name, at, len(block.batch))
+            rows += [
+                dict(row) | shared | _verdict(value, outcome, result, name)
+                for row, value, outcome in zip(block.rows, values, outcomes, strict=True)
+            ]
+        return rows
+
+
+def check_promises(metric: Metric, scores: Scores, batch: Batch) -> None:
+    """Raise PluginError where a metric gives other names or shapes than it promised."""
+    wanted = metric.value_names(tuple(batch.masks))
+    if sorted(scores.values) != sorted(wanted):
+        raise PluginError(f"{metric.name}: scores {sorted(scores.values)}, promised {wanted}")
+    for name, values in scores.values.items():
+        if values.shape != (len(batch),):
+            raise PluginError(f"{name}: shape {tuple(values.shape)}, must be ({len(batch)},)")
+
+
+def _spread(result: Scores, name: str, at: list[int], count: int) -> list[float]:
+    """Return one value an image of the block, NaN where its map was not scored."""
+    values = [float("nan")] * count
+    for i, value in zip(at, result.values[name].tolist() if at else [], strict=True):
+        values[i] = value
+    return values
+
+
+def _verdict(value: float, outcome: Outcome, result: Scores, name: str) -> Row:
+    if outcome.scored and not np.isfinite(value):
+        undefined = result.undefined.get(name)
+        outcome = (
+            Outcome("undefined", undefined) if undefined else Outcome("nan", "the score is NaN")
+        )
+        value = float("nan")
+    return {"value": value, "status": outcome.status, "reason": outcome.reason}
+
+
+def curve_rows(
+    result: Scores, block: Block, at: list[int], explainer: str, metric: str
+) -> list[Row]:
+    rows = []
+    for name, curve in result.curves.items():
+        for i, (x, y) in zip(at, _points(curve), strict=True):
+            row = {k: block.rows[i][k] for k in ("run", "image", "target")}
+            rows.append(
+                row | {"explainer": explainer, "metric": metric, "curve": name, "x": x, "y": y}
+            )
+    return rows
+
+
+def _points(curve: Curve) -> list[tuple[list[float], list[float]]]:
+    """Return each image's own points, without the padding behind them."""
+    counts = curve.x.isfinite().sum(1).tolist()
+    rows = zip(curve.x.tolist(), curve.y.tolist(), counts, strict=True)
+    return [(x[:n], y[:n]) for x, y, n in rows]
+
+
+def prediction_rows(
+    metrics: Mapping[str, PredictionMetric],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    task: Task,
+    seed: int,
+    about: Mapping[str, object],
+) -> list[Row]:
+    """Return rows about the model alone, over a whole split.
+
+    Args:
+        about: what is the same in every row: run, dataset, split, model.
+    """
+    rows = []
+    for metric in metrics.values():
+        values = metric.score_predictions(labels, probabilities, task=task, seed=seed)
+        for name, value in values.items():
+            known = bool(np.isfinite(value))
+            own = {
+                "metric": name,
+                "protocol": metric.protocol(name, ""),
+                "higher_is_better": metric.higher_is_better,
+                "value": value,
+                "status": "ok" if known else "undefined",
+                "reason": None if known else "needs images of at least two labels",
+            }
+            rows.append(dict(about) | own)
+    return rows

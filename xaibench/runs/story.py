@@ -1,0 +1,86 @@
+"""The story: config -> data -> model -> explain -> score -> record -> leaderboard -> figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xaibench.config.run_config import RunConfig, dump
+from xaibench.engine.device import choose_device, reproducible
+from xaibench.errors import UserError
+from xaibench.metrics.base import MapMetric, TwinMetric
+from xaibench.progress import Progress, for_terminal
+from xaibench.runs.cells import explain_and_score
+from xaibench.runs.fitting import Workplace, fitted_models, training_log
+from xaibench.runs.manifest import describe
+from xaibench.runs.present import present
+from xaibench.runs.recording import record
+from xaibench.runs.selection import check_images
+from xaibench.runs.subject import Subject
+from xaibench.runs.submission import check_submission
+from xaibench.segmentation.segmenter import Segmenter, workers_beside
+from xaibench.store.provenance import code_version, plugin_version
+from xaibench.store.run_folder import RunFolder
+from xaibench.types import Data
+
+
+def run(
+    config: RunConfig, out: Path | str = Path("results"), progress: Progress | None = None
+) -> Path:
+    """Run a config from its data to its figures, and return the run's folder.
+
+    Whatever of it is done already is not done again: the same config, code and kind of device
+    give the same folder, which is gone on with.
+
+    Args:
+        out: the run's folder is ``out / NAME / RUN-ID``; ``out / "cache"`` keeps what other runs
+            may use.
+        progress: on the terminal, or as lines of text where none is, if None.
+    """
+    if progress is None:
+        with for_terminal() as shown:
+            return run(config, out, shown)
+    if not any(isinstance(m, MapMetric | TwinMetric) for m in config.metrics.values()):
+        raise UserError("metrics: name one that scores maps, such as deletion")
+    place = Workplace(choose_device(config.device), Path(out) / "cache", progress)
+    own = identity(config, place.device.type)
+    folder = RunFolder(Path(out) / config.name, own)
+    if folder.finished:
+        progress.say(f"{folder.path} is finished already; delete it to run it anew")
+        return folder.path
+    with reproducible(config.seed):
+        folder.write_text("config.yaml", dump(config))
+        data = config.dataset.open(seed=config.seed, cache=place.cache, progress=progress)
+        check_against(config, data)
+        fitted = fitted_models(config, data, place)
+        subject = Subject.of(config, data, fitted, progress)
+        manifest = describe(config, subject, folder.run, place.device)
+        folder.write_manifest(manifest | {"status": "running"})
+        folder.write_table("training_log.csv", training_log(fitted))
+        with Segmenter(place.cache / "segments", workers_beside(place.device)) as segmenter:
+            blocks = explain_and_score(config, subject, folder, segmenter, progress)
+        record(config, subject, folder, blocks)
+    present(folder.path, progress)
+    folder.write_manifest(manifest | {"status": "finished"})
+    folder.drop_cells()
+    return folder.path
+
+
+def identity(config: RunConfig, device: str) -> dict[str, object]:
+    """Return what defines a run: a folder of results belongs to one of them."""
+    plugins = [config.dataset, config.model, *config.explainers.values(), *config.metrics.values()]
+    return {
+        "config": config.resolved(),
+        "code": [code_version(), plugin_version(*plugins)],
+        "device": device,
+    }
+
+
+def check_against(config: RunConfig, data: Data) -> None:
+    """Raise UserError for what the data set has not: a split, a target, an output, a size."""
+    check_images(config.images, config.target, data)
+    check_submission(config.submission, data.classes)
+    for name, metric in config.metrics.items():
+        try:
+            metric.check(data.size)
+        except UserError as error:
+            raise UserError(f"metrics.{name}: {error}") from None

@@ -1,0 +1,1 @@
+"""Label maps of images: made once, by workers, kept in files."""

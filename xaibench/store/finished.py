@@ -1,0 +1,89 @@
+"""What a finished run's folder holds, read without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+import pandas as pd
+
+from xaibench.atomic import write_text
+from xaibench.errors import UserError
+from xaibench.store.merging import merge
+from xaibench.store.schema import KEYS
+
+
+def true_name(dataset: str) -> str:
+    """Return the data set's name, with the word "generated" where the images are."""
+    return f"{dataset} (generated)" if dataset.endswith("_synthetic") else dataset
+
+
+class FinishedRun:
+    """The files of a run's folder, each read when it is first asked for.
+
+    Raises:
+        UserError: the folder is not that of a run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        manifest = self.folder / "manifest.json"
+        if not manifest.is_file():
+            raise UserError(f"{folder} holds no manifest.json; give the folder of a finished run")
+        self.manifest = json.loads(manifest.read_text(encoding="utf-8"))
+        self.dataset = true_name(self.manifest["dataset"]["name"])
+        self.head = self.manifest.get("model", {}).get("head")
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        return merge([self.folder])
+
+    @cached_property
+    def about(self) -> dict[str, str]:
+        """Return the run's data set, split and model, as its rows name them."""
+        return self.scores[KEYS].iloc[0].to_dict()
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame | None:
+        """Return ``predictions.parquet``: a row for each image and explained target of it."""
+        return self.parquet("predictions.parquet")
+
+    def has(self, name: str) -> bool:
+        path = self.folder / name
+        return path.is_file() and path.stat().st_size > 0
+
+    def parquet(self, name: str) -> pd.DataFrame | None:
+        return pd.read_parquet(self.folder / name) if self.has(name) else None
+
+    def csv(self, name: str) -> pd.DataFrame | None:
+        return pd.read_csv(self.folder / name) if self.has(name) else None
+
+    def write(self, name: str, text: str) -> None:
+        write_text(self.folder / name, text)
+
+    def write_csv(self, name: str, table: pd.DataFrame) -> None:
+        self.write(name, table.to_csv(index=False, lineterminator="\n"))
+
+    def items(self, maps: h5py.File) -> pd.DataFrame:
+        """Return the predictions' row of each image and target that has a map, in their order."""
+        return aligned(maps["ids"].asstr()[:], self.predictions)
+
+    def maps(self) -> AbstractContextManager[h5py.File | None]:
+        path = self.folder / "maps.h5"
+        return h5py.File(path) if path.is_file() else nullcontext()
+
+
+def aligned(ids: Sequence[str], predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the images that have maps, one a map.
+
+    An image that is explained for several targets has as many rows as maps, in the same order.
+    """
+    chosen = predictions[predictions["selected"].astype(bool)]
+    turn = chosen.groupby("image").cumcount()
+    wanted = pd.Series(list(ids), dtype=object)
+    keys = pd.MultiIndex.from_arrays([wanted, wanted.groupby(wanted).cumcount()])
+    return chosen.set_index([chosen["image"], turn]).loc[keys].reset_index(drop=True)

@@ -1,0 +1,123 @@
+"""A run's folder: cells that are written whole or not at all, and the tables made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xaibench.atomic import replacing, write_text
+from xaibench.errors import UserError
+from xaibench.store.cells import Cell, CellResult
+from xaibench.store.schema import CURVES, SCORES, TIMINGS
+
+
+class RunFolder:
+    """``OUT/NAME/RUN-ID``; the id is a hash of what defines the run, so the same run resumes.
+
+    Args:
+        root: ``OUT/NAME``.
+        identity: what defines the run: the resolved config, code and kind of device.
+    """
+
+    def __init__(self, root: Path, identity: Mapping[str, object]) -> None:
+        text = json.dumps(identity, sort_keys=True)
+        self.run = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self.path = root / self.run
+        self._cells = self.path / "cells"
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def finished(self) -> bool:
+        return self.manifest().get("status") == "finished"
+
+    def manifest(self) -> dict[str, object]:
+        file = self.path / "manifest.json"
+        return json.loads(file.read_text()) if file.is_file() else {}
+
+    def write_manifest(self, manifest: Mapping[str, object]) -> None:
+        """Write the manifest; refuses to go on where the data or weights are no longer the same."""
+        before = self.manifest()
+        for part in ("dataset", "model"):
+            if part in before and before[part] != json.loads(json.dumps(manifest[part])):
+                raise UserError(
+                    f"{self.path}: was begun with another {part}: its files or weights have "
+                    "changed since; delete the folder to begin anew"
+                )
+        self.write_text("manifest.json", json.dumps(manifest, indent=2) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        write_text(self.path / name, text)
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table as CSV or Parquet, as its name's ending says."""
+        with replacing(self.path / name) as file:
+            write = table.to_csv if file.suffix == ".csv" else table.to_parquet
+            write(file, index=False)
+
+    def has(self, cell: Cell) -> bool:
+        return (self._cells / cell.folder).is_dir()
+
+    def write(self, cell: Cell, result: CellResult) -> None:
+        """Write a cell whole: a folder that takes its name only when all is in it."""
+        target = self._cells / cell.folder
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._cells))
+        try:
+            _write_rows(result.scores, SCORES, partial / "scores.parquet")
+            _write_rows(result.curves, CURVES, partial / "curves.parquet")
+            _write_rows([result.timing], TIMINGS, partial / "timings.parquet")
+            for name, array in result.arrays().items():
+                np.save(partial / f"{name}.npy", array, allow_pickle=False)
+            os.replace(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def merge(
+        self,
+        explainers: Iterable[str | None],
+        blocks: int,
+        model_rows: Sequence[Mapping[str, object]],
+        images: Mapping[str, np.ndarray],
+    ) -> None:
+        """Make the run's tables and ``maps.h5`` of its cells.
+
+        Args:
+            explainers: in the order of the rows; None for the cells of the images themselves.
+            model_rows: rows of SCORES about the model alone.
+            images: what stands beside the maps in ``maps.h5``: ids, images, masks/NAME.
+        """
+        cells = {e: [self._cells / Cell(e, b).folder for b in range(blocks)] for e in explainers}
+        every = [folder for folders in cells.values() for folder in folders]
+        for name, schema in {"scores": SCORES, "curves": CURVES, "timings": TIMINGS}.items():
+            tables = [pq.read_table(c / f"{name}.parquet", schema=schema) for c in every]
+            if name == "scores":
+                tables.append(pa.Table.from_pylist(list(model_rows), schema=schema))
+            with replacing(self.path / f"{name}.parquet") as file:
+                pq.write_table(pa.concat_tables(tables), file, compression="zstd")
+        with replacing(self.path / "maps.h5") as path, h5py.File(path, "w") as file:
+            for name, values in images.items():
+                file.create_dataset(name, data=values, compression="gzip")
+            for explainer, folders in cells.items():
+                kind = "maps" if explainer else "segments"
+                parts = [np.load(c / f"{kind}.npy", allow_pickle=False) for c in folders]
+                name = f"maps/{explainer}" if explainer else kind
+                file.create_dataset(name, data=np.concatenate(parts), compression="gzip")
+
+    def drop_cells(self) -> None:
+        """Remove the cells, once all that is made of them is written."""
+        shutil.rmtree(self._cells, ignore_errors=True)
+
+
+def _write_rows(rows: Sequence[Mapping[str, object]], schema: pa.Schema, file: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([dict(r) for r in rows], schema=schema), file)

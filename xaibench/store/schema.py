@@ -1,0 +1,65 @@
+"""The columns of a run's tables."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+KEYS = ["dataset", "split", "model"]
+"""What one leaderboard is about; several runs, or one run's rows, are told apart by them."""
+ITEM = ["image", "target"]
+"""What a row is about: an image may be explained for several targets."""
+
+_TEXT = pa.string()
+SCORES = pa.schema(
+    [
+        *((k, _TEXT) for k in ("run", "dataset", "split", "model", "image", "group", "label")),
+        ("target", _TEXT),
+        ("p_target", pa.float64()),
+        ("explainer", _TEXT),
+        ("params", _TEXT),
+        ("control", pa.bool_()),
+        ("metric", _TEXT),
+        ("protocol", _TEXT),
+        ("higher_is_better", pa.bool_()),
+        ("value", pa.float64()),
+        ("status", _TEXT),
+        ("reason", _TEXT),
+        ("forward_passes", pa.float64()),
+        ("backward_passes", pa.float64()),
+    ]
+)
+"""One row for each image x explainer x metric; a metric that needs no map has no explainer, one of
+the model alone has no image either. ``params`` are the explainer's, or else the metric's.
+``status``: ok, constant (the map says nothing), nan, failed, or undefined (the metric has no value
+there by its definition). Passes are those of the map, an image. Wall times vary from run to run
+and stand apart, in ``TIMINGS``, so that one seed gives the same bytes."""
+
+_NUMBERS = pa.list_(pa.float64())
+CURVES = pa.schema(
+    [
+        *((k, _TEXT) for k in ("run", "image", "target", "explainer", "metric", "curve")),
+        ("x", _NUMBERS),
+        ("y", _NUMBERS),
+    ]
+)
+TIMINGS = pa.schema(
+    [
+        ("run", _TEXT),
+        ("explainer", _TEXT),
+        ("block", pa.int64()),
+        ("images", pa.int64()),
+        ("device", _TEXT),
+        ("explain_seconds", pa.float64()),
+        ("explain_peak_bytes", pa.int64()),
+        ("explain_forward", pa.int64()),
+        ("explain_backward", pa.int64()),
+        ("score_seconds", pa.float64()),
+        ("score_peak_bytes", pa.int64()),
+        ("score_forward", pa.int64()),
+        ("score_backward", pa.int64()),
+    ]
+)
+"""One row for each cell: what making a block's maps cost, and what scoring them cost, and on which
+hardware (``provenance.hardware``), since the cells of one run may be done on several machines.
+Passes are images passed through the model (and the twin, in scoring), over the whole block;
+``…_peak_bytes`` is what ``memory.peak_memory`` found, null where it cannot be told."""
