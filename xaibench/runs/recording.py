@@ -15,17 +15,18 @@ from xaibench.store.run_folder import RunFolder
 
 def record(config: RunConfig, subject: Subject, folder: RunFolder, blocks: int) -> None:
     """Write the run's tables: predictions, scores, curves, timings, maps, and the submission."""
-    rows, images = _model_rows(config, subject, folder.run), _images(subject)
-    tables = {"predictions.parquet": with_selection(subject.predictions, subject.items)}
+    rows, images, tables = _model_rows(config, subject, folder.run), _images(subject), {}
     if config.submission:
         asked = (config.submission, subject.data.classes)
         tables["submission.csv"] = submission_table(subject.predictions, *asked)
+    tables["predictions.parquet"] = with_selection(subject.predictions, subject.items)
     for name, table in tables.items():
         folder.write_table(name, table)
     folder.merge([*config.explainers, None], blocks, rows, images)
 
 
 def _model_rows(config: RunConfig, subject: Subject, run: str) -> list[Row]:
+    about = subject.about(config, run)
     alone = {k: m for k, m in config.metrics.items() if isinstance(m, PredictionMetric)}
     probabilities = subject.predictions[[f"p_{c}" for c in subject.data.classes]].to_numpy()
     return prediction_rows(
@@ -34,7 +35,7 @@ def _model_rows(config: RunConfig, subject: Subject, run: str) -> list[Row]:
         probabilities,
         task=subject.data.task,
         seed=config.seed,
-        about=subject.about(config, run),
+        about=about,
     )
 
 

@@ -42,12 +42,12 @@ def run(
     if not any(isinstance(m, MapMetric | TwinMetric) for m in config.metrics.values()):
         raise UserError("metrics: name one that scores maps, such as deletion")
     place = Workplace(choose_device(config.device), Path(out) / "cache", progress)
-    own = identity(config, place.device.type)
-    folder = RunFolder(Path(out) / config.name, own)
-    if folder.finished:
-        progress.say(f"{folder.path} is finished already; delete it to run it anew")
-        return folder.path
     with reproducible(config.seed):
+        own = identity(config, place.device.type)
+        folder = RunFolder(Path(out) / config.name, own)
+        if folder.finished:
+            progress.say(f"{folder.path} is finished already; delete it to run it anew")
+            return folder.path
         folder.write_text("config.yaml", dump(config))
         data = config.dataset.open(seed=config.seed, cache=place.cache, progress=progress)
         check_against(config, data)

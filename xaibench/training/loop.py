@@ -69,6 +69,8 @@ def fit(
     model.net.to(memory_format=torch.channels_last)
     checkpoint = Checkpoint.of(data, options, recipe, seed, cache)
     trained = checkpoint.load_finished(model, progress)
+    if trained is not None and options.tensorboard and not has_events(trained.folder):
+        Events(trained.folder, trained.log.to_dict("records")).close()
     if trained is None:
         checkpoint.folder.mkdir(parents=True, exist_ok=True)
         gpus = [torch.cuda.current_device()] if model.device.type == "cuda" else []
@@ -77,8 +79,6 @@ def fit(
             resumed_from = run.resume()
             run.train()
         trained = checkpoint.finish(model, run.state, resumed_from)
-    elif options.tensorboard and not has_events(trained.folder):
-        Events(trained.folder, trained.log.to_dict("records")).close()
     model.eval()
     return trained
 
