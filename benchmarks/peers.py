@@ -10,18 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import get_args
 
 import torch
 
 from benchmarks.contest import OURS, Bare, Contestant, compete
 from benchmarks.methods import HALF, METHODS, Method, methods
-from benchmarks.records import RESULTS, Record, machine, row, slug
+from benchmarks.recorded import add_arguments, recorded
+from benchmarks.records import Record, row
 from benchmarks.sizes import QUICK, SIZES, Size, on_gpu
 from benchmarks.subjects import Subject, subject
-from benchmarks.tables import line, renew
-from xaibench.engine.device import choose_device, reproducible
+from benchmarks.tables import line
 from xaibench.types import Acceleration
 
 # Seconds of each method beside one another, roughly.
@@ -103,29 +102,19 @@ def _columns(cells: Sequence[str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns 1 where one of ours failed."""
     options = _parser().parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    device = choose_device(options.device)
     known = QUICK if options.quick else SIZES
-    fitted = on_gpu if device.type == "cuda" else lambda size: size
-    sizes = [_changed(fitted(known[name]), options) for name in options.sizes or known]
-    about = machine(device)
-    folder = options.out or (RESULTS / "cache" if options.quick else RESULTS)
-    record = Record(folder / f"{slug(about)}.json", about)
-    acceleration = options.acceleration or ("cuda_graph" if device.type == "cuda" else "none")
-    with reproducible(0):
+    with recorded(options) as (device, record):
+        on_cuda = device.type == "cuda"
+        fitted = on_gpu if on_cuda else lambda size: size
         rows = measure(
-            sizes,
+            [_changed(fitted(known[name]), options) for name in options.sizes or known],
             options.methods or METHODS,
             device,
             record,
             repeats=options.repeats,
             wanted=lambda contestant: _wanted(contestant, options),
-            acceleration=acceleration,
+            acceleration=options.acceleration or ("cuda_graph" if on_cuda else "none"),
         )
-    print(f"written: {record.path}")
-    if options.table:
-        renew(Path(__file__).with_name("README.md"), RESULTS)
     ours = [r for r in rows if r["implementation"].startswith(OURS)]
     return int(any(not r["seconds"] for r in ours))
 
@@ -153,14 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=int, help="of a repetition of each method")
     parser.add_argument("--samples", type=int, help="of LIME")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, help="torch's default if not given")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--precision", choices=("fp32", "bf16", "both"), default="both")
     parser.add_argument("--acceleration", choices=get_args(Acceleration), help="of ours")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: tries the flow")
-    parser.add_argument("--table", action="store_true", help="renew the table of README.md")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file")
-    return parser
+    return add_arguments(parser)
 
 
 if __name__ == "__main__":

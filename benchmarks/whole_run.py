@@ -14,11 +14,9 @@ from pathlib import Path
 import torch
 
 from benchmarks import half_precision, scaling, whole
-from benchmarks.records import RESULTS, Record, machine, slug
+from benchmarks.recorded import add_arguments, recorded
 from benchmarks.sizes import QUICK, SIZES
 from benchmarks.subjects import ROOT, subject
-from benchmarks.tables import renew
-from xaibench.engine.device import choose_device, reproducible
 from xaibench.progress import LineProgress
 
 PARTS = ("limit", "scaling", "bf16")
@@ -27,21 +25,12 @@ PARTS = ("limit", "scaling", "bf16")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command: each part's table is printed and recorded as soon as it is known."""
     options = _parser().parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    device = choose_device(options.device)
-    about = machine(device)
-    folder = options.out or (RESULTS / "cache" if options.quick else RESULTS)
-    record = Record(folder / f"{slug(about)}.json", about)
     parts = {"limit": _limit, "scaling": _scaling, "bf16": _half}
-    with reproducible(0):
+    with recorded(options) as (device, record):
         for name in options.parts:
             section = parts[name](options, device)
             record.put(name, section)
             print(f"\n{section['table']}\n", flush=True)
-    print(f"written: {record.path}")
-    if options.table:
-        renew(Path(__file__).with_name("README.md"), RESULTS)
     return 0
 
 
@@ -81,12 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=int, default=1000, help="of LIME in the part limit")
     parser.add_argument("--weights", type=Path, help="trained tf_efficientnet_lite0 for bf16")
     parser.add_argument("--cache", type=Path, default=ROOT / "results" / "cache")
-    parser.add_argument("--threads", type=int, help="torch's default if not given")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--quick", action="store_true", help="tiny: tries the flow")
-    parser.add_argument("--table", action="store_true", help="renew the table of README.md")
-    parser.add_argument("--out", type=Path, help="folder of the JSON file")
-    return parser
+    return add_arguments(parser)
 
 
 if __name__ == "__main__":
