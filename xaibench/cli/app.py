@@ -33,7 +33,6 @@ class _Interruptible(typer.core.TyperGroup):
 
 app = typer.Typer(
     cls=_Interruptible,
-    help="Benchmark explanations of medical image classifiers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -56,7 +55,7 @@ def _options(
         typer.Option("--version", callback=_tell_version, is_eager=True, help="print it and stop"),
     ] = False,
 ) -> None:
-    pass
+    """Benchmark explanations of medical image classifiers."""
 
 
 def main() -> None:
