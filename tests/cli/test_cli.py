@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xaibench import cli
 from xaibench.registry import Registry
 from xaibench.runs import story as run_module
 from xaibench.store import run_folder as results
@@ -35,23 +34,6 @@ class Drop(Explainer):
         return scores[:, None, None] * batch.images.mean(1)
 '''
 BAD = GOOD.replace("scores[:, None, None] * ", "scores.sum() * ")
-
-
-@pytest.fixture
-def xaibench(monkeypatch, capsys):
-    """Run a command line in this process; returns exit code, stdout and stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["xaibench", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "200")
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from xaibench import cli
 from xaibench.errors import UserError
 from xaibench.imaging.layouts import pcam
 from xaibench.imaging.splits import read_manifests
@@ -63,20 +63,10 @@ class Toy(Dataset):
 
 
 @pytest.fixture
-def xaibench(monkeypatch, capsys, tmp_path):
+def xaibench(xaibench, monkeypatch, tmp_path):
     """Run `xaibench data` in an empty folder; returns exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["xaibench", "data", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    return call
+    return partial(xaibench, "data")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from xaibench.metrics.base import (
     PredictionMetric,
     Scores,
     TwinMetric,
+    check_promises,
 )
 from xaibench.models.base import Classifier
 
@@ -79,13 +80,9 @@ def _compares(metric: TwinMetric) -> str | None:
 
 
 def _keeps_promises(metric: Metric, scores: Scores, batch: Batch) -> str | None:
-    promised = metric.value_names(tuple(batch.masks))
-    if sorted(scores.values) != sorted(promised):
-        return f"gives {sorted(scores.values)}, promised {sorted(promised)}"
+    check_promises(metric, scores, batch)
     low, high = metric.bounds
     for name, values in scores.values.items():
-        if values.shape != (len(batch),):
-            return f"{name} has shape {tuple(values.shape)}, must be ({len(batch)},)"
         if values.isnan().any() and name not in scores.undefined:
             return f"{name} is NaN and `undefined` gives no reason"
         outside = values[(values < low - TOLERANCE) | (values > high + TOLERANCE)]

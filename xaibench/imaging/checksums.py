@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from xaibench.atomic import replacing
+from xaibench.atomic import write_text
 from xaibench.imaging.download import file_md5
 from xaibench.progress import Progress
 
@@ -28,8 +28,7 @@ def file_checksums(files: Sequence[Path], cache: Path, progress: Progress) -> li
             for file in missing:
                 known[keys[file]] = file_md5(file)
                 advance(file.stat().st_size)
-        with replacing(memory) as partial:
-            partial.write_text(json.dumps(known, indent=1))
+        write_text(memory, json.dumps(known, indent=1))
     return [known[keys[f]] for f in files]
 
 

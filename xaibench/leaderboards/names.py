@@ -18,9 +18,9 @@ def weakly(mask: str) -> str:
     return " (weak mask)" * is_weak(mask)
 
 
-def as_control(name: str, controls: bool) -> str:
+def as_control(name: str, control: bool) -> str:
     """Return an explainer's name, marked where it is a control."""
-    return f"{name} (control)" if controls else name
+    return f"{name} (control)" if control else name
 
 
 def how_many(row: pd.Series) -> str:

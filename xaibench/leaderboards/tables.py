@@ -10,7 +10,7 @@ import pandas as pd
 
 from xaibench.leaderboards.cost_columns import HEADS, SCORING_TITLE, CostColumns
 from xaibench.leaderboards.markdown import pipes
-from xaibench.leaderboards.names import RANDOM, WEAK, arrow, how_many, is_weak
+from xaibench.leaderboards.names import RANDOM, WEAK, arrow, as_control, how_many, is_weak, weakly
 from xaibench.store.finished import true_name
 
 TEX_METRICS = 3  # columns side by side that fit a text width of 345 pt in \footnotesize
@@ -120,7 +120,7 @@ class Table:
         for explainer, ruled in self._ordered():
             if ruled:
                 lines.append(pipes(["—"] * (1 + len(heads))))
-            name = f"`{explainer}`{' (control)' * self.controls[explainer]}"
+            name = as_control(f"`{explainer}`", self.controls[explainer])
             lines.append(pipes(map(safe, [name, *cells(explainer)])))
         return lines
 
@@ -166,7 +166,7 @@ class Table:
         lines = [rf"\begin{{tabular}}{{l{'c' * len(metrics)}{'r' * len(costs)}}}", r"\toprule"]
         lines += [" & ".join(["explainer", *heads]) + r" \\", r"\midrule"]
         for explainer, ruled in self._ordered():
-            name = explainer + " (control)" * self.controls[explainer]
+            name = as_control(explainer, self.controls[explainer])
             cells = [self.cell(explainer, m, "<b>{}</b>", "°") for m in metrics]
             cells += [self.costs.cell(explainer, c) for c in costs]
             lines += [r"\midrule"] * ruled + [" & ".join(map(tex, [name, *cells])) + r" \\"]
@@ -174,7 +174,7 @@ class Table:
 
     def _plain_head(self, metric: str) -> str:
         names, arrow = self.header(metric)
-        return "".join(names) + arrow + " (weak mask)" * is_weak(metric)
+        return "".join(names) + arrow + weakly(metric)
 
     def _tex_head(self, metric: str) -> str:
         names, arrow = self.header(metric)

@@ -25,6 +25,7 @@ from xaibench.engine import (
     step_counts,
     trapezoid,
 )
+from xaibench.errors import PluginError
 from xaibench.models.base import Classifier
 from xaibench.types import Labels, Precision, Space, Task
 
@@ -98,6 +99,16 @@ class Metric(ABC):
         said["precision"] = None if precision == "fp32" else precision
         shown = ",".join(f"{k}={v}" for k, v in sorted(said.items()) if v is not None)
         return f"{value_name}[{shown}]"
+
+
+def check_promises(metric: Metric, scores: Scores, batch: Batch) -> None:
+    """Raise PluginError where a metric gives other names or shapes than it promised."""
+    wanted = metric.value_names(tuple(batch.masks))
+    if sorted(scores.values) != sorted(wanted):
+        raise PluginError(f"{metric.name}: scores {sorted(scores.values)}, promised {wanted}")
+    for name, values in scores.values.items():
+        if values.shape != (len(batch),):
+            raise PluginError(f"{name}: shape {tuple(values.shape)}, must be ({len(batch)},)")
 
 
 class MapMetric(Metric):

@@ -15,14 +15,13 @@ from xaibench.store.run_folder import RunFolder
 
 def record(config: RunConfig, subject: Subject, folder: RunFolder, blocks: int) -> None:
     """Write the run's tables: predictions, scores, curves, timings, maps, and the submission."""
-    rows, images, tables = _model_rows(config, subject, folder.run), _images(subject), {}
+    predictions = subject.predictions
     if config.submission:
-        asked = (config.submission, subject.data.classes)
-        tables["submission.csv"] = submission_table(subject.predictions, *asked)
-    tables["predictions.parquet"] = with_selection(subject.predictions, subject.items)
-    for name, table in tables.items():
-        folder.write_table(name, table)
-    folder.merge([*config.explainers, None], blocks, rows, images)
+        submission = submission_table(predictions, config.submission, subject.data.classes)
+        folder.write_table("submission.csv", submission)
+    folder.write_table("predictions.parquet", with_selection(predictions, subject.items))
+    rows = _model_rows(config, subject, folder.run)
+    folder.merge([*config.explainers, None], blocks, rows, _images(subject))
 
 
 def _model_rows(config: RunConfig, subject: Subject, run: str) -> list[Row]:

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaibench.engine import Batch
-from xaibench.errors import PluginError
 from xaibench.metrics.base import (
     Curve,
     ImageMetric,
     MapMetric,
-    Metric,
     PredictionMetric,
     Scores,
     TwinMetric,
@@ -95,16 +93,6 @@ class RunMetric:
                 for row, value, outcome in zip(block.rows, values, outcomes, strict=True)
             ]
         return rows
-
-
-def check_promises(metric: Metric, scores: Scores, batch: Batch) -> None:
-    """Raise PluginError where a metric gives other names or shapes than it promised."""
-    wanted = metric.value_names(tuple(batch.masks))
-    if sorted(scores.values) != sorted(wanted):
-        raise PluginError(f"{metric.name}: scores {sorted(scores.values)}, promised {wanted}")
-    for name, values in scores.values.items():
-        if values.shape != (len(batch),):
-            raise PluginError(f"{name}: shape {tuple(values.shape)}, must be ({len(batch)},)")
 
 
 def _spread(result: Scores, name: str, at: list[int], count: int) -> list[float]:

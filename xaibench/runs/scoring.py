@@ -16,9 +16,17 @@ from xaibench.engine.costs import Cost, measured
 from xaibench.engine.device import device_name
 from xaibench.errors import PluginError, UserError
 from xaibench.explainers.base import Explainer, Explanation
-from xaibench.metrics.base import Curve, ImageMetric, MapMetric, Metric, Scores, TwinMetric
+from xaibench.metrics.base import (
+    Curve,
+    ImageMetric,
+    MapMetric,
+    Metric,
+    Scores,
+    TwinMetric,
+    check_promises,
+)
 from xaibench.models.base import Classifier, PassCount
-from xaibench.runs.rows import OUTCOMES, Block, Outcome, RunMetric, check_promises, curve_rows
+from xaibench.runs.rows import OUTCOMES, Block, Outcome, RunMetric, curve_rows
 from xaibench.store.cells import Cell, CellResult
 from xaibench.store.provenance import hardware
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from xaibench.atomic import replacing
+from xaibench.atomic import replacing, write_text
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress
 from xaibench.training.options import TrainingOptions
@@ -174,8 +174,7 @@ class Checkpoint:
             **self.facts,
         }
         # Last of all: with this file the checkpoint counts as finished.
-        with replacing(self.folder / _FACTS) as path:
-            path.write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
+        write_text(self.folder / _FACTS, json.dumps(facts, indent=2, allow_nan=False) + "\n")
         # The hidden ones are drafts of a process that was killed.
         for left in (self.state_file, *self.folder.glob(".*.*.*")):
             left.unlink(missing_ok=True)
