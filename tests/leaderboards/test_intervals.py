@@ -90,6 +90,16 @@ def test_what_would_not_cover_is_not_given(bounds, least):
         assert np.isfinite([low, high]).all() == (count >= least)
 
 
+def test_a_group_that_outweighs_the_others_leaves_too_few():
+    sizes = [8, 1, 1, 2, 3, 1, 1, 2]
+    groups = np.repeat([f"g{i}" for i in range(8)], sizes)
+    values = np.random.default_rng(5).random(len(groups))
+    low, _, clusters = interval(values, groups, FREE)
+    assert clusters.df[0] < 5
+    assert np.isnan(low)
+    assert np.isfinite(interval(values, groups, UNIT)[0])
+
+
 def test_what_varies_beside_groups_widens_the_interval():
     values = np.random.default_rng(3).random(16)
     narrow = interval(values, groups_of(8), UNIT)

@@ -10,7 +10,7 @@ Which one is used depends on what the values can be; each was chosen by simulati
 - values without bounds: bootstrap-t of whole groups (Hall 1988, Annals of Statistics 16(3)), which
   follows their skewness.
 
-What covers too rarely is not given: NaN with fewer than ``MIN_BOUNDED`` or ``MIN_GROUPS`` groups.
+What covers too rarely is not given: NaN with fewer than ``MIN_BOUNDED`` groups or ``MIN_DF``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from xaibench.leaderboards.clusters import Clusters
 from xaibench.leaderboards.sign_flips import MIN_GROUPS
 
 MIN_BOUNDED = 4
+MIN_DF = MIN_GROUPS - 1
+"""Degrees of freedom that values without bounds need: a group that outweighs the rest leaves few."""
 RESAMPLES = 1999
 
 
@@ -52,7 +54,7 @@ def mean_interval(
     some = bounded & (clusters.groups >= MIN_BOUNDED)
     few = clusters.take(some)
     low[some], high[some] = _bounded(few, variance[some], bounds[some], binary[some], confidence)
-    free = ~bounded & (clusters.groups >= MIN_GROUPS)
+    free = ~bounded & (clusters.df >= MIN_DF - 1e-9)
     if free.any():
         few = clusters.take(free)
         low[free], high[free] = (
