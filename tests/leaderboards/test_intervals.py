@@ -59,18 +59,18 @@ def test_zeros_and_ones_have_an_effective_number_of_images():
 
 def test_free_values_have_the_bootstrap_t_of_whole_groups():
     rng = np.random.default_rng(1)
-    groups = np.repeat([f"g{i}" for i in range(7)], [1, 2, 3, 1, 2, 3, 4])
+    groups = np.repeat([f"g{i}" for i in range(9)], [1, 2, 3] * 3)
     values = rng.exponential(size=len(groups))
     low, high, clusters = interval(values, groups, FREE, resamples=200, seed=3)
     names, found = sorted(set(groups)), []
-    for times in np.random.default_rng(3).multinomial(7, [1 / 7] * 7, size=200):
+    for times in np.random.default_rng(3).multinomial(9, [1 / 9] * 9, size=200):
         sums = [
             values[groups == n].sum() for n, k in zip(names, times, strict=True) for _ in range(k)
         ]
         counts = [(groups == n).sum() for n, k in zip(names, times, strict=True) for _ in range(k)]
         mean = sum(sums) / sum(counts)
         squares = sum((s - c * mean) ** 2 for s, c in zip(sums, counts, strict=True))
-        error = math.sqrt(squares * 7 / 6) / sum(counts)
+        error = math.sqrt(squares * 9 / 8) / sum(counts)
         if error > 1e-12:
             found.append((mean - clusters.mean[0]) / error)
     error = math.sqrt(clusters.variance[0])
