@@ -13,7 +13,8 @@ import pandas as pd
 from xaibench.errors import UserError
 from xaibench.leaderboards.bootstrap import estimate
 from xaibench.leaderboards.names import RANDOM
-from xaibench.store.schema import ITEM, KEYS
+from xaibench.store.schema import ITEM, KEYS, SEED
+from xaibench.store.training_seeds import numbered
 
 
 def of_explainers(scores: pd.DataFrame) -> pd.DataFrame:
@@ -68,8 +69,9 @@ def _summarise_one(
     table = pd.DataFrame([{"metric": m, "explainer": e} | _counts(c) for (m, e), c in cells])
     table["higher_is_better"] = table["higher_is_better"].astype("boolean")
     columns = pd.MultiIndex.from_frame(table[["metric", "explainer"]])
-    wide = rows.pivot(index=ITEM, columns=["metric", "explainer"], values="value")[columns]
-    items = rows.drop_duplicates(ITEM).set_index(ITEM)["group"].loc[wide.index].reset_index()
+    item, rows = [SEED, *ITEM], numbered(rows)
+    wide = rows.pivot(index=item, columns=["metric", "explainer"], values="value")[columns]
+    items = rows.drop_duplicates(item).set_index(item)["group"].loc[wide.index].reset_index()
     groups = items["group"].fillna(items["image"]).to_list()
     values = wide.to_numpy()
     paired = values - _random_columns(wide)
