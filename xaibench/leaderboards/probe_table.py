@@ -31,6 +31,7 @@ def probe_table(
     The label is the image's, or of several labels the target's. Columns: ``mean`` with ``low`` and
     ``high``, a percentile interval of a bootstrap that resamples whole groups (NaN with fewer than
     two groups); ``n`` values in ``n_groups`` groups, of ``rows``; ``reason``, why one is missing.
+    With several training seeds an image has a row for each model.
     """
     rows = of_images(scores)
     label = rows["label"].where(rows["label"].notna(), rows["target"])
@@ -65,8 +66,8 @@ def markdown(table: pd.DataFrame) -> str:
     percent = f"{first['confidence']:.0%}"
     notes = [
         f"mean [{percent} interval: bootstrap clustered by group]; in brackets behind a label: "
-        "images, or pairs of image and target; n=a/b: a value on only a of b; [–]: fewer than two "
-        "groups",
+        "images, or pairs of image and target, of each training seed; n=a/b: a value on only a of "
+        "b; [–]: fewer than two groups",
         *(f"`{p}`" for p in table["protocol"].str.replace(r"@[^\[]*", "", regex=True).unique()),
     ]
     return page(heading, head, lines, notes)

@@ -44,6 +44,7 @@ def write_page(run: ScoredRun) -> Path:
         heads=HEADS,
         scoring_title=SCORING_TITLE,
         figures=figures,
+        training_seeds=run.training_seeds,
         config=(folder / "config.yaml").read_text(encoding="utf-8"),
         manifest_text=json.dumps(manifest, indent=2),
     )

@@ -58,7 +58,8 @@ class Subject:
     def seen_by(self, fitted: tuple[Fitted, ...], target: str, progress: Progress) -> Subject:
         """Return the same images as the models of another training seed see them."""
         predictions = predictions_of(fitted, self.data, self.split, progress)
-        items = same_images(self.items, predictions, target)
+        # In the split's order first, as the seed alone would have them.
+        items = same_images(self.items.sort_index(kind="stable"), predictions, target)
         if len(fitted) > 1:
             items = _by_target(items, self.data.classes)
         return replace(self, fitted=fitted, predictions=predictions, items=items)

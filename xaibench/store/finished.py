@@ -48,13 +48,15 @@ class FinishedRun:
         """Return the run's data set, split and model, as its rows name them."""
         return self.scores[KEYS].iloc[0].to_dict()
 
-    @cached_property
+    @property
     def training_seeds(self) -> list[int]:
-        """Return the seeds that models were trained with, in their order.
+        """The seeds that models were trained with, in the config's order; none in an older run."""
+        return list(self.manifest.get("training_seeds", []))
 
-        None where the run does not tell.
-        """
-        return seeds_of(self.scores)
+    @property
+    def first_seed(self) -> int | None:
+        """The training seed whose maps and predictions pictures show; None in an older run."""
+        return next(iter(self.training_seeds), None)
 
     @cached_property
     def every_prediction(self) -> pd.DataFrame | None:
@@ -65,9 +67,7 @@ class FinishedRun:
 
     @cached_property
     def predictions(self) -> pd.DataFrame | None:
-        """Return the rows of ``every_prediction`` about the first training seed, which pictures
-        show.
-        """
+        """Return the rows of ``every_prediction`` that are about the first training seed."""
         rows = self.every_prediction
         return None if rows is None else of_first(rows).reset_index(drop=True)
 
