@@ -126,6 +126,29 @@ def test_maps_stand_beside_their_images_with_nan_where_there_is_none(folder):
     assert maps[2, 1, 1] == 1
 
 
+def test_cells_of_further_seeds_stand_behind_and_beside(folder):
+    for seed in (5, 2):
+        cell = Cell("cam", 0, seed)
+        assert cell.folder == f"seed_{seed}/00000/cam"
+        scores = [row(f"i{seed}", "cam", training_seed=seed)]
+        maps = np.full((1, 2, 2), seed, np.float32)
+        folder.write(cell, CellResult(scores, [], {"explainer": "cam"}, maps))
+        superpixels = np.full((1, 2, 2), 10 * seed)
+        result = CellResult([], [], {"training_seed": seed}, None, superpixels)
+        folder.write(Cell(None, 0, seed), result)
+    beside = [{"ids": np.array([b"i5"])}, {"targets": np.array([b"x"])}]
+    parts = [SeedCells(1, its, seed) for its, seed in zip(beside, (5, 2), strict=True)]
+    folder.merge(["cam", None], parts, [])
+    scores = pq.read_table(folder.path / "scores.parquet")
+    assert scores["training_seed"].to_pylist() == [5, 2]
+    with h5py.File(folder.path / "maps.h5") as file:
+        assert sorted(file) == ["ids", "maps", "seeds", "segments"]
+        assert file["segments"][0, 0, 0] == 50
+        assert file["maps/cam"][0, 0, 0] == 5
+        assert sorted(file["seeds/2"]) == ["maps", "targets"]
+        assert file["seeds/2/maps/cam"][0, 0, 0] == 2
+
+
 def test_merging_twice_gives_the_same_bytes(folder):
     tables = [folder.path / f"{name}.parquet" for name in ("scores", "curves", "timings")]
     filled(folder).merge(["cam", "random"], [SeedCells(3, {})], [])

@@ -23,8 +23,9 @@ def merge(folders: Sequence[Path]) -> pd.DataFrame:
 
     Raises:
         UserError: a folder has no scores; a metric has two protocols; the splits differ, or the
-            data; two runs trained the same model by other options than the seed; two runs give
-            different values for the same training seed, image, explainer and metric.
+            data; two runs trained the same model by other options than the seed, or only one of
+            them tells the seed; two runs give different values for the same training seed,
+            image, explainer and metric.
     """
     scores = pd.concat([_read(Path(folder)) for folder in folders], ignore_index=True)
     for metric, rows in scores.groupby("metric", sort=False):
@@ -61,10 +62,16 @@ def _refuse_two(rows: pd.DataFrame, column: str, what: str) -> None:
 
 
 def _refuse_other_models(rows: pd.DataFrame) -> None:
-    """Refuse runs that tell a model by one name and trained it with other seeds and otherwise."""
+    """Refuse runs that call a model by one name, but may not pass for the same with other seeds."""
     seeds = {folder: seeds_of(its) for folder, its in rows.groupby("folder", sort=False)}
     first, *others = seeds
     for other in others:
+        if bool(seeds[first]) != bool(seeds[other]):
+            older, newer = (other, first) if seeds[first] else (first, other)
+            raise UserError(
+                f"{older} does not tell the training seed of model {rows['model'].iloc[0]!r}, "
+                f"{newer} does: whether they share a model is not known; run {older} again"
+            )
         told = differences(Path(first), Path(other), MODEL)
         if told and seeds[other] != seeds[first]:
             raise UserError(
