@@ -103,9 +103,9 @@ def test_a_group_that_outweighs_the_others_leaves_too_few():
 def test_what_varies_beside_groups_widens_the_interval():
     values = np.random.default_rng(3).random(16)
     narrow = interval(values, groups_of(8), UNIT)
-    wide = interval(values, groups_of(8), UNIT, wider=np.array([2.0]))
+    wide = interval(values, groups_of(8), UNIT, added=3 * narrow[2].variance)
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
-    free = interval(values, groups_of(8), FREE, wider=np.array([2.0]))
+    free = interval(values, groups_of(8), FREE, added=3 * narrow[2].variance)
     half = stats.t.ppf(0.975, 7) * 2 * math.sqrt(narrow[2].variance[0])
     assert [free[0], free[1]] == pytest.approx([values.mean() - half, values.mean() + half])
 

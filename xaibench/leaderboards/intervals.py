@@ -36,7 +36,7 @@ def mean_interval(
     binary: np.ndarray,
     confidence: float,
     *,
-    wider: np.ndarray | None = None,
+    added: np.ndarray | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -45,10 +45,10 @@ def mean_interval(
     Args:
         bounds: (K, 2), smallest and largest possible value; infinite or NaN for none.
         binary: (K,), whether every value lies on one of its bounds.
-        wider: (K,), a factor of the standard errors, where more than groups varies (``seeds``);
-            values without bounds then have a t interval.
+        added: (K,), to the variances, where more than groups varies (``seeds.crossed``); values
+            without bounds then have a t interval.
     """
-    variance = clusters.variance if wider is None else clusters.variance * wider**2
+    variance = clusters.variance if added is None else clusters.variance + added
     low, high = np.full((2, len(clusters.mean)), np.nan)
     bounded = np.isfinite(bounds).all(axis=1)
     some = bounded & (clusters.groups >= MIN_BOUNDED)
@@ -59,7 +59,7 @@ def mean_interval(
         few = clusters.take(free)
         low[free], high[free] = (
             _bootstrap_t(few, confidence, resamples, seed)
-            if wider is None
+            if added is None
             else t_interval(few.mean, variance[free], few.df, confidence)
         )
     return low, high
