@@ -14,7 +14,8 @@ from xaibench.figures import choice
 from xaibench.leaderboards import by_target, thresholds
 from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.cost_columns import HEADS, SCORING_TITLE
-from xaibench.leaderboards.tables import Table
+from xaibench.leaderboards.passing import HEADS as PASSES
+from xaibench.leaderboards.tables import PASSING_TITLE, Table
 
 SHEETS = {
     "ROC and thresholds": "thresholds.csv",
@@ -43,6 +44,8 @@ def write_page(run: ScoredRun) -> Path:
         cell=_cell,
         heads=HEADS,
         scoring_title=SCORING_TITLE,
+        passing_title=PASSING_TITLE,
+        passing_heads=[head.replace("`", "") for head in PASSES.values()],
         figures=figures,
         training_seeds=run.training_seeds,
         config=(folder / "config.yaml").read_text(encoding="utf-8"),
@@ -71,10 +74,8 @@ def _no_failure(run: ScoredRun) -> str:
 
 
 def _cell(table: Table, explainer: str, metric: str) -> Markup:
-    text = table.cell(explainer, metric, "**{}**", "°")
-    bold = text.startswith("**")
-    safe = escape(text.replace("**", ""))
-    return Markup("<b>{}</b>").format(safe) if bold else Markup(safe)
+    text = escape(table.cell(explainer, metric, "\x02{}\x03"))
+    return text.replace("\x02", Markup("<b>")).replace("\x03", Markup("</b>"))
 
 
 def _embedded(image: Path) -> str:
