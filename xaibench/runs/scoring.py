@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from xaibench.config.run_config import plugin_parameters
-from xaibench.engine import Batch
+from xaibench.engine import Batch, Maps
 from xaibench.engine.costs import Cost, measured
 from xaibench.engine.device import device_name
-from xaibench.errors import PluginError, UserError
-from xaibench.explainers.base import Explainer, Explanation
+from xaibench.explainers.base import Explainer
 from xaibench.metrics.base import (
     Curve,
     ImageMetric,
@@ -25,26 +24,11 @@ from xaibench.metrics.base import (
     TwinMetric,
     check_promises,
 )
-from xaibench.models.base import Classifier, PassCount
-from xaibench.runs.rows import OUTCOMES, Block, Outcome, RunMetric, curve_rows
+from xaibench.models.base import Classifier
+from xaibench.runs.explaining import Explained, explain, scored_batch
+from xaibench.runs.rows import OUTCOMES, Block, RunMetric, curve_rows
 from xaibench.store.cells import Cell, CellResult
 from xaibench.store.provenance import hardware
-
-
-@dataclass(frozen=True)
-class _Maps:
-    """An explainer's maps of a block, with what became of each and what they cost.
-
-    Attributes:
-        at: the images whose maps are scored: metrics see finite maps only.
-        peak_bytes: most memory in use while they were made.
-    """
-
-    explainer: Explainer
-    explanation: Explanation
-    outcomes: list[Outcome]
-    at: list[int]
-    peak_bytes: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,25 +50,24 @@ class Scorer:
         """Explain a block by several explainers, score all their maps at once; return the rows.
 
         Each metric sees the maps of all explainers as one batch, so that its passes fill batches
-        even where a block is small. What scoring cost is shared among them by their numbers of
-        maps.
+        even where a block is small. What scoring cost, further draws among it, is shared among
+        them by their numbers of maps.
         """
-        made = [self._make_maps(explainer, block.batch) for explainer in cells.values()]
-        at = [i for each in made for i in each.at]
-        maps = torch.cat([each.explanation.maps[each.at] for each in made])
-        scored = block.batch.take(at)
+        begun = [Explained.of(each, self.model, block.batch) for each in cells.values()]
         with measured(self.model, self.twin) as cost:
+            made = [each.drawn(self.model, block.batch) for each in begun]
+            scored, maps = scored_batch(made, block.batch)
             results = {
-                each.label: self._scores(each.metric, scored, maps, made, block.batch)
-                if at
+                each.label: self._scores(each.metric, scored, maps, made)
+                if len(scored)
                 else Scores({})
                 for each in self._of(MapMetric, TwinMetric)
             }
         done, first = [], 0
         for cell, each in zip(cells, made, strict=True):
-            rows = slice(first, first + len(each.at))
-            own = {label: _part(result, rows) for label, result in results.items()}
-            timing = _scoring(cost, len(each.at) / len(at) if at else 1 / len(made))
+            rows = slice(first, first + each.count)
+            own = {k: _part(result, rows, len(each.draws)) for k, result in results.items()}
+            timing = _scoring(cost, each.count / len(scored) if len(scored) else 1 / len(made))
             done.append(self._result(cell, each, own, block, timing))
             first = rows.stop
         return done
@@ -110,34 +93,36 @@ class Scorer:
             if isinstance(metric, kinds)
         ]
 
-    def _make_maps(self, explainer: Explainer, batch: Batch) -> _Maps:
-        with measured(self.model) as cost:
-            explanation, outcomes = explain(explainer, self.model, batch)
-        at = [i for i, outcome in enumerate(outcomes) if outcome.scored]
-        return _Maps(explainer, explanation, outcomes, at, cost.peak_bytes)
-
     def _scores(
         self,
         metric: MapMetric | TwinMetric,
         scored: Batch,
-        maps: Tensor,
-        made: Iterable[_Maps],
-        whole: Batch,
+        maps: Maps,
+        made: Iterable[Explained],
     ) -> Scores:
         """Return what a metric says of all maps; of a twin's, made of the same images anew."""
         if isinstance(metric, TwinMetric):
-            its = [explain(m.explainer, self.twin, whole.take(m.at))[0] for m in made if m.at]
-            scores = metric.compare(maps, torch.cat([each.maps for each in its]))
+            scores = metric.compare(maps, self._remade(made, self.twin, scored))
         else:
             with self.model.as_found():
                 scores = metric.score(self.model, scored, maps)
         check_promises(metric, scores, scored)
         return scores
 
+    def _remade(self, made: Iterable[Explained], model: Classifier, scored: Batch) -> Maps:
+        """Return the maps of the images that are scored as another model gives them."""
+        maps, first = [], 0
+        for each in made:
+            its = range(first, first + each.count)
+            if its:
+                maps.append(explain(each.explainer, model, scored.take(its))[0].maps)
+            first = its.stop
+        return torch.cat(maps)
+
     def _result(
         self,
         cell: Cell,
-        made: _Maps,
+        made: Explained,
         results: Mapping[str, Scores],
         block: Block,
         timing: Mapping[str, object],
@@ -188,38 +173,19 @@ def _scoring(cost: Cost, part: float = 1.0) -> dict[str, object]:
     }
 
 
-def _part(result: Scores, rows: slice) -> Scores:
-    """Return what a metric said of some of the maps."""
-    values = {name: value[rows] for name, value in result.values.items()}
-    curves = {name: Curve(c.x[rows], c.y[rows]) for name, c in result.curves.items()}
+def _part(result: Scores, rows: slice, draws: int) -> Scores:
+    """Return what a metric said of some of the maps, the mean over the draws of each image.
+
+    Where one draw has no value the mean has none: fewer draws would be another control.
+    """
+
+    def mean(numbers: Tensor) -> Tensor:
+        its = numbers[rows]
+        if draws == 1:
+            return its
+        # In float64, so that what is the same in all draws stays what it is.
+        return its.double().view(draws, len(its) // draws, *its.shape[1:]).mean(0)
+
+    values = {name: mean(value) for name, value in result.values.items()}
+    curves = {name: Curve(mean(c.x), mean(c.y)) for name, c in result.curves.items()}
     return Scores(values, curves, result.undefined)
-
-
-def explain(
-    explainer: Explainer, model: Classifier, batch: Batch
-) -> tuple[Explanation, list[Outcome]]:
-    """Return the maps and what became of each; an image that fails alone fails alone."""
-    try:
-        explanation = explainer(model, batch)
-    except (UserError, PluginError):  # the user's or the plugin's mistake: every image would fail
-        raise
-    except Exception as error:
-        if len(batch) == 1:
-            height, width = batch.images.shape[2:]
-            nothing = torch.full((1, height, width), torch.nan, device=batch.images.device)
-            failed = Outcome("failed", f"{type(error).__name__}: {error}")
-            return Explanation(nothing, ("nan",), PassCount(), 0.0), [failed]
-        return _joined([explain(explainer, model, part) for part in batch.split(1)])
-    return explanation, [OUTCOMES[status] for status in explanation.statuses]
-
-
-def _joined(
-    parts: Iterable[tuple[Explanation, list[Outcome]]],
-) -> tuple[Explanation, list[Outcome]]:
-    parts = list(parts)
-    each = [explanation for explanation, _ in parts]
-    passes = PassCount(sum(e.passes.forward for e in each), sum(e.passes.backward for e in each))
-    statuses = tuple(s for e in each for s in e.statuses)
-    maps = torch.cat([e.maps for e in each])
-    joined = Explanation(maps, statuses, passes, sum(e.seconds for e in each))
-    return joined, [outcome for _, outcomes in parts for outcome in outcomes]
