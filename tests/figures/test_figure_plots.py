@@ -32,7 +32,7 @@ def test_curves_have_a_panel_a_metric_and_a_line_an_explainer(curves, legible):
     assert figure.axes[0].get_xlabel() == "fraction of pixels replaced"
     assert "pcam_synthetic (generated)" in figure.get_suptitle()
     assert "random (control)" in legend_texts(figure)
-    assert "drop: least important first" in legend_texts(figure)
+    assert "least important first" in legend_texts(figure)
     legible(figure)
 
 

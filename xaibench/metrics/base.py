@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -84,6 +84,14 @@ class Metric(ABC):
         unbounded = getattr(self, "space", "prob") == "logit"
         return (-math.inf, math.inf) if unbounded else self.range
 
+    def direction(self, value_name: str) -> bool | None:
+        """Return whether higher is better for one of its values; None where neither is."""
+        return self.higher_is_better
+
+    def definition(self) -> dict[str, object]:
+        """Return what defines it, for the protocol id: parameters and conventions by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | dict(self.conventions)
+
     def protocol(self, value_name: str, segments: str, precision: Precision = "fp32") -> str:
         """Return the id of the exact definition, such as ``deletion[fill=black,steps=100]``.
 
@@ -92,7 +100,7 @@ class Metric(ABC):
             segments: id of the run's superpixels, part of the protocol of a metric that uses them.
             precision: of the engine's passes, for maps and scores alike; said where it is not fp32.
         """
-        said = {f.name: getattr(self, f.name) for f in fields(self)} | dict(self.conventions)
+        said = self.definition()
         if self.uses_segments:
             said["segments"] = segments
         said["score"] = said.pop("space", None)
@@ -172,26 +180,67 @@ class LocalisationMetric(MapMetric):
 
 
 @dataclass(frozen=True)
-class RemovalMetric(MapMetric):
-    """Area under the score as pixels are replaced, or restored, the most relevant first.
+class PixelMetric(MapMetric):
+    """Scores maps by the model's score as pixels are replaced, or restored, in their order.
 
     At step k = 0..S, round(k / S x HW) pixels are gone (or back), all channels together, both ends
-    in; the area is the trapezoid over the true fractions. Ties go in the image's own random order,
-    so a constant map scores as a random one. In [0, 1] for probabilities.
+    in; areas are the trapezoid over the true fractions. Ties go in the image's own random order,
+    so a constant map scores as a random one.
     """
 
-    restores: ClassVar[bool]
-    """Whether pixels come back instead of going."""
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     conventions: ClassVar[Mapping[str, str]] = {"ties": "seeded"}
 
     steps: Annotated[int, Field(ge=2)] = 100
     fill: Fill = "dataset_mean"
     space: Space = "prob"
 
-    def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
+    def curve(
+        self,
+        model: Classifier,
+        batch: Batch,
+        maps: Maps,
+        *,
+        restores: bool = False,
+        least_first: bool = False,
+    ) -> Curve:
+        """Return the score over the fraction of pixels; S - 1 passes an image."""
         counts = step_counts(self.steps, maps[0].numel(), maps.device)
-        asked = {"fill": self.fill, "space": self.space, "insert": self.restores}
+        asked = {"fill": self.fill, "space": self.space}
+        asked |= {"insert": restores, "least_first": least_first}
         y = removal_curve(model, batch, maps, counts, **asked)
-        x = (counts / maps[0].numel()).expand_as(y)
-        return Scores({self.name: trapezoid(y, x)}, {self.name: Curve(x, y)})
+        return Curve((counts / maps[0].numel()).expand_as(y), y)
+
+
+@dataclass(frozen=True)
+class RemovalMetric(PixelMetric):
+    """Area under the score as pixels are replaced, or restored, the most relevant first.
+
+    With ``order: lerf`` the least relevant pixels go (or come) first, in exactly the reverse
+    order, and the other direction is better. In [0, 1] for probabilities.
+    """
+
+    restores: ClassVar[bool]
+    """Whether pixels come back instead of going."""
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    order: Literal["morf", "lerf"] = "morf"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Relevant pixels that stay, or come, keep the score high."""
+        return self.restores == (self.order == "morf")
+
+    def definition(self) -> dict[str, object]:
+        # The usual order has never been said, and its ids stay what they are.
+        return super().definition() | {"order": "lerf" if self.order == "lerf" else None}
+
+    def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
+        least_first = self.order == "lerf"
+        curve = self.curve(model, batch, maps, restores=self.restores, least_first=least_first)
+        name = f"{self.name}@lerf" if least_first else self.name
+        return Scores({self.name: area_under(curve)}, {name: curve})
+
+
+def area_under(curve: Curve) -> PerImage:
+    """Return the area under curves without padding, by the trapezoid over their abscissae."""
+    return trapezoid(curve.y, curve.x)

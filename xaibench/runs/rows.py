@@ -85,7 +85,7 @@ class RunMetric:
                 # The label in the config in place of the metric's own name.
                 "metric": self.label + name.removeprefix(self.metric.name),
                 "protocol": protocol,
-                "higher_is_better": self.metric.higher_is_better,
+                "higher_is_better": self.metric.direction(name),
             }
             values = _spread(result, name, at, len(block.batch))
             rows += [
@@ -155,7 +155,7 @@ def prediction_rows(
             own = {
                 "metric": name,
                 "protocol": metric.protocol(name, ""),
-                "higher_is_better": metric.higher_is_better,
+                "higher_is_better": metric.direction(name),
                 "value": value,
                 "status": "ok" if known else "undefined",
                 "reason": None if known else "needs images of at least two labels",
