@@ -81,3 +81,5 @@ def descending_order(
 _TIES = 1
 NOISE = 2
 _DRAWS = 3
+UNRELATED = 4
+NOISY_INPUT = 5

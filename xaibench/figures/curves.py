@@ -45,6 +45,10 @@ KINDS = {
     "lerf@area": Kind(**AREA, line="--"),
     "morf@pixels": Kind(**PIXELS, line="-"),
     "lerf@pixels": Kind(**PIXELS, line="--"),
+    **{
+        how: Kind("{}: " + how, "fraction of layers drawn anew", "likeness to the trained model's")
+        for how in ("spearman", "spearman_abs", "ssim")
+    },
 }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -25,7 +25,8 @@ from xaibench.engine import (
     step_counts,
     trapezoid,
 )
-from xaibench.errors import PluginError
+from xaibench.engine.likeness import LIKENESSES, WINDOW, Likeness
+from xaibench.errors import PluginError, UserError
 from xaibench.models.base import Classifier
 from xaibench.types import Labels, Precision, Space, Task
 
@@ -150,12 +151,61 @@ class PredictionMetric(Metric):
         """Return name -> number over the whole split."""
 
 
-class TwinMetric(Metric):
-    """Compares a model's maps with those of its twin, trained on permuted labels."""
+Remake = Callable[[Classifier, Batch], Maps]
+"""The same explainer's maps of a batch by some model, of its own images or of altered ones."""
+
+
+class ComparisonMetric(Metric):
+    """Compares a model's maps with those that the same explainer makes of other models."""
+
+    needs_twin: ClassVar[bool] = False
+    """Whether it asks for the model's twin, which a run then trains on permuted labels."""
 
     @abstractmethod
-    def compare(self, maps: Maps, twin: Maps) -> Scores:
-        """Compare finite maps of the same images and targets."""
+    def others(
+        self, model: Classifier, twin: Classifier | None, seed: int
+    ) -> Mapping[Any, Classifier]:
+        """Return the models to compare with, under names of its own; asked once for each model.
+
+        A copy of the model shares its ``passes``, so that they are counted as the model's.
+        """
+
+    @abstractmethod
+    def compare(
+        self,
+        model: Classifier,
+        others: Mapping[Any, Classifier],
+        batch: Batch,
+        maps: Maps,
+        remake: Remake,
+    ) -> Scores:
+        """Score finite maps of a batch; a map that ``remake`` could not make is NaN."""
+
+
+class LikenessMetric(ComparisonMetric):
+    """Compares by ``engine.likeness``: a value ``name@HOW`` each, lower is better.
+
+    Each has a control, ``name@HOW_control``: the likeness of the map to uniform noise of the same
+    image, which has nothing in common with it. Neither end of that is better.
+    """
+
+    higher_is_better: ClassVar[bool | None] = False
+    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
+    def check(self, size: tuple[int, int]) -> None:
+        if min(size) < WINDOW:
+            raise UserError(f"images of {size[0]}x{size[1]} are smaller than its {WINDOW} pixels")
+
+    def value_names(self, masks: tuple[str, ...]) -> list[str]:
+        return [f"{self.name}@{how}{end}" for end in ("", "_control") for how in LIKENESSES]
+
+    def direction(self, value_name: str) -> bool | None:
+        return None if value_name.endswith("_control") else super().direction(value_name)
+
+    def likeness_values(self, like: Likeness, unrelated: Likeness) -> dict[str, PerImage]:
+        """Return the values: of the likeness to another model's maps, and to unrelated maps."""
+        values = {f"{self.name}@{how}": value for how, value in like.items()}
+        return values | {f"{self.name}@{how}_control": v for how, v in unrelated.items()}
 
 
 class LocalisationMetric(MapMetric):
@@ -238,9 +288,4 @@ class RemovalMetric(PixelMetric):
         least_first = self.order == "lerf"
         curve = self.curve(model, batch, maps, restores=self.restores, least_first=least_first)
         name = f"{self.name}@lerf" if least_first else self.name
-        return Scores({self.name: area_under(curve)}, {name: curve})
-
-
-def area_under(curve: Curve) -> PerImage:
-    """Return the area under curves without padding, by the trapezoid over their abscissae."""
-    return trapezoid(curve.y, curve.x)
+        return Scores({self.name: trapezoid(curve.y, curve.x)}, {name: curve})

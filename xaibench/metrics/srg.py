@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xaibench.engine import Batch, Maps
-from xaibench.metrics.base import PixelMetric, Scores, area_under
+from xaibench.engine import Batch, Maps, trapezoid
+from xaibench.metrics.base import PixelMetric, Scores
 from xaibench.models.base import Classifier
 from xaibench.registry import register
 
@@ -31,5 +31,5 @@ class Srg(PixelMetric):
     def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
         morf = self.curve(model, batch, maps)
         lerf = self.curve(model, batch, maps, least_first=True)
-        gain = area_under(lerf) - area_under(morf)
+        gain = trapezoid(lerf.y, lerf.x) - trapezoid(morf.y, morf.x)
         return Scores({self.name: gain}, {"morf@pixels": morf, "lerf@pixels": lerf})

@@ -26,11 +26,12 @@ class _Work:
     """A block with cells that are not done yet.
 
     Attributes:
+        its: the model that answers for the block's targets.
         groups: cells that are scored together; of each group at least one is missing.
         make: makes the block.
     """
 
-    scorer: Scorer
+    its: Fitted
     groups: list[list[Cell]]
     make: Callable[[], Block]
 
@@ -59,14 +60,17 @@ def explain_and_score(
         if left:
             explainers = [config.explainers[c.explainer] for g in left for c in g if c.explainer]
             maker = _maker(config, subject, its, folder.run, segmenter)
-            scorer = Scorer(its.model, config.metrics, config.segments.id, its.twin)
-            work.append(_Work(scorer, left, partial(maker, rows, explainers)))
+            work.append(_Work(its, left, partial(maker, rows, explainers)))
     making = made_ahead([each.make for each in work], first.device)
     stage = progress.stage("Explaining and scoring", total, done)
     with closing(making), stage as advance:
+        scorer = None
         for each, block in zip(work, making, strict=True):
+            # One for all blocks of a model: it keeps the models that metrics compare with.
+            if scorer is None or scorer.model is not each.its.model:
+                scorer = _scorer(config, each.its)
             for group in each.groups:
-                results = _results(each.scorer, config.explainers, group, block)
+                results = _results(scorer, config.explainers, group, block)
                 for cell, result in results.items():
                     if not folder.has(cell):
                         folder.write(cell, result)
@@ -87,6 +91,10 @@ def _maker(
         device=its.model.device,
         segmenter=segmenter,
     )
+
+
+def _scorer(config: RunConfig, its: Fitted) -> Scorer:
+    return Scorer(its.model, config.metrics, config.segments.id, its.twin, config.seed)
 
 
 def scored_together(cells: Sequence[Cell], images: int, batch_size: int) -> Iterator[list[Cell]]:

@@ -73,6 +73,21 @@ def scored_batch(made: Iterable[Explained], batch: Batch) -> tuple[Batch, Maps]:
     return batch.take(at).reseeded(seeds), maps
 
 
+def remade(made: Iterable[Explained], model: Classifier, scored: Batch) -> Maps:
+    """Return the maps of what ``scored_batch`` gave as a model gives them, NaN where it fails.
+
+    Args:
+        scored: the same rows; their images may have been altered.
+    """
+    maps, first = [], 0
+    for each in made:
+        its = range(first, first + each.count)
+        if its:
+            maps.append(explain(each.explainer, model, scored.take(its))[0].maps)
+        first = its.stop
+    return torch.cat(maps)
+
+
 def explain(
     explainer: Explainer, model: Classifier, batch: Batch
 ) -> tuple[Explanation, list[Outcome]]:

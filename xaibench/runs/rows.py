@@ -9,12 +9,12 @@ import numpy as np
 
 from xaibench.engine import Batch
 from xaibench.metrics.base import (
+    ComparisonMetric,
     Curve,
     ImageMetric,
     MapMetric,
     PredictionMetric,
     Scores,
-    TwinMetric,
 )
 from xaibench.types import Precision, Task
 
@@ -62,7 +62,7 @@ class RunMetric:
         precision: of the run's passes.
     """
 
-    metric: MapMetric | TwinMetric | ImageMetric | PredictionMetric
+    metric: MapMetric | ComparisonMetric | ImageMetric | PredictionMetric
     label: str
     segments: str
     precision: Precision

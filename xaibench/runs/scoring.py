@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,16 +18,16 @@ from xaibench.engine.costs import Cost, measured
 from xaibench.engine.device import device_name
 from xaibench.explainers.base import Explainer
 from xaibench.metrics.base import (
+    ComparisonMetric,
     Curve,
     ImageMetric,
     MapMetric,
     Metric,
     Scores,
-    TwinMetric,
     check_promises,
 )
 from xaibench.models.base import Classifier
-from xaibench.runs.explaining import Explained, explain, scored_batch
+from xaibench.runs.explaining import Explained, remade, scored_batch
 from xaibench.runs.rows import OUTCOMES, Block, RunMetric, curve_rows
 from xaibench.store.cells import Cell, CellResult
 from xaibench.store.provenance import hardware
@@ -39,12 +41,15 @@ class Scorer:
         metrics: label -> metric; those of predictions have no part in it.
         segments: id of the run's superpixels, for the protocols.
         twin: the model trained on permuted labels, where a metric compares with it.
+        seed: of the run, for the models that a metric makes to compare with.
     """
 
     model: Classifier
     metrics: Mapping[str, Metric]
     segments: str
     twin: Classifier | None = None
+    seed: int = 0
+    _others: dict[str, Mapping[Any, Classifier]] = field(default_factory=dict, init=False)
 
     def score_cells(self, cells: Mapping[Cell, Explainer], block: Block) -> list[CellResult]:
         """Explain a block by several explainers, score all their maps at once; return the rows.
@@ -58,10 +63,8 @@ class Scorer:
             made = [each.drawn(self.model, block.batch) for each in begun]
             scored, maps = scored_batch(made, block.batch)
             results = {
-                each.label: self._scores(each.metric, scored, maps, made)
-                if len(scored)
-                else Scores({})
-                for each in self._of(MapMetric, TwinMetric)
+                each.label: self._scores(each, scored, maps, made) if len(scored) else Scores({})
+                for each in self._of(MapMetric, ComparisonMetric)
             }
         done, first = [], 0
         for cell, each in zip(cells, made, strict=True):
@@ -94,30 +97,25 @@ class Scorer:
         ]
 
     def _scores(
-        self,
-        metric: MapMetric | TwinMetric,
-        scored: Batch,
-        maps: Maps,
-        made: Iterable[Explained],
+        self, asked: RunMetric, scored: Batch, maps: Maps, made: Sequence[Explained]
     ) -> Scores:
-        """Return what a metric says of all maps; of a twin's, made of the same images anew."""
-        if isinstance(metric, TwinMetric):
-            scores = metric.compare(maps, self._remade(made, self.twin, scored))
-        else:
-            with self.model.as_found():
+        """Return what a metric says of all maps, and of those that other models give."""
+        metric = asked.metric
+        with self.model.as_found():
+            if isinstance(metric, ComparisonMetric):
+                others = self._others_of(asked)
+                remake = partial(remade, made)
+                scores = metric.compare(self.model, others, scored, maps, remake)
+            else:
                 scores = metric.score(self.model, scored, maps)
         check_promises(metric, scores, scored)
         return scores
 
-    def _remade(self, made: Iterable[Explained], model: Classifier, scored: Batch) -> Maps:
-        """Return the maps of the images that are scored as another model gives them."""
-        maps, first = [], 0
-        for each in made:
-            its = range(first, first + each.count)
-            if its:
-                maps.append(explain(each.explainer, model, scored.take(its))[0].maps)
-            first = its.stop
-        return torch.cat(maps)
+    def _others_of(self, asked: RunMetric) -> Mapping[Any, Classifier]:
+        if asked.label not in self._others:
+            its = asked.metric.others(self.model, self.twin, self.seed)
+            self._others[asked.label] = its
+        return self._others[asked.label]
 
     def _result(
         self,
@@ -138,7 +136,7 @@ class Scorer:
             "backward_passes": passes.backward / count,
         }
         scores, curves = [], []
-        for each in self._of(MapMetric, TwinMetric):
+        for each in self._of(MapMetric, ComparisonMetric):
             scores += each.rows(results[each.label], block, made.outcomes, about)
             curves += curve_rows(results[each.label], block, made.at, cell.explainer, each.label)
         explaining = {
