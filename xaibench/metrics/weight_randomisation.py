@@ -55,8 +55,8 @@ class WeightRandomisation(LikenessMetric):
 
     Cost: ``stages`` more maps an image, counted under scoring; N (``stages`` + 1) of N copies.
     Source: Adebayo et al. 2018, "Sanity checks for saliency maps", section 4.1; the entropy
-    (efficient MPRT) and the noisy copies (smooth MPRT) of Hedström et al. 2024, "Sanity checks
-    revisited", arXiv 2405.02383.
+    (efficient MPRT) and the noisy copies (smooth MPRT) of Hedström et al. 2024, "A fresh look
+    at sanity checks for saliency maps", arXiv 2405.02383.
     """
 
     range: ClassVar[tuple[float, float]] = (-1.0, math.inf)
