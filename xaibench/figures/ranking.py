@@ -22,7 +22,7 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
     """Yield ``ranking`` where the run holds an explainer's scores that say something."""
     rows = telling(run.summary) if choice.scored(run) else []
     if len(rows):
-        yield "ranking", draw(rows, choice.heading(run))
+        yield "ranking", draw(rows, choice.plain_heading(run))
 
 
 @style()
