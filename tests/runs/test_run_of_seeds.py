@@ -84,7 +84,7 @@ def test_every_table_has_the_rows_of_every_seed(whole):
         table = read(whole, name)
         assert table["training_seed"].dtype == np.int64
         assert list(table["training_seed"].unique()) == list(SEEDS)
-    assert (read(whole, "scores").groupby("training_seed").size() == 4 * 3 * 5 + 4 * 2 + 5).all()
+    assert (read(whole, "scores").groupby("training_seed").size() == 4 * 3 * 8 + 4 * 2 + 5).all()
     alone = read(whole, "scores").query("metric == 'auroc'")
     assert list(alone["training_seed"]) == list(SEEDS)
     predictions = read(whole, "predictions")
