@@ -415,7 +415,17 @@ def test_changed_data_are_not_mixed_with_what_was_done(lab, quick, stopped_after
 
 def test_fewer_images_than_asked_for_are_said_to_be_so(lab, quick, capsys):
     lab.run("few", "images.count=99", "explainers={random: }", progress=LineProgress())
-    assert "images: only 12 of the 99 asked for are there" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "images: only 12 of the 99 asked for are there" in said
+    assert "images: 1 of 1 groups" in said
+    assert said.count("too few to test") == 1  # before the training, and not again
+
+
+def test_too_few_groups_to_test_are_said_before_the_training(lab, monkeypatch, capsys):
+    monkeypatch.setattr(module, "fitted_models", None)  # raises when it is called
+    with pytest.raises(TypeError):
+        lab.run("four", progress=LineProgress())
+    assert "images: only 1 group: too few to test (6 are needed)" in capsys.readouterr().err
 
 
 def test_a_device_that_is_not_there_is_refused(lab, monkeypatch):

@@ -14,7 +14,7 @@ from xaibench.runs.fitting import Workplace, fitted_models, training_log
 from xaibench.runs.manifest import describe
 from xaibench.runs.present import present
 from xaibench.runs.recording import record
-from xaibench.runs.selection import check_images
+from xaibench.runs.selection import check_images, too_few_at_most
 from xaibench.runs.subject import Subject
 from xaibench.runs.submission import check_submission
 from xaibench.segmentation.segmenter import Segmenter, workers_beside
@@ -51,6 +51,8 @@ def run(
         folder.write_text("config.yaml", dump(config))
         data = config.dataset.open(seed=config.seed, cache=place.cache, progress=progress)
         check_against(config, data)
+        if few := too_few_at_most(config.images, data):
+            progress.say(few)
         fitted = fitted_models(config, data, place)
         subject = Subject.of(config, data, fitted, progress)
         manifest = describe(config, subject, folder.run, place.device)

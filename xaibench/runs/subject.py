@@ -12,7 +12,14 @@ from xaibench.config.run_config import RunConfig
 from xaibench.imaging.means import channel_mean
 from xaibench.progress import Progress
 from xaibench.runs.fitting import Fitted
-from xaibench.runs.selection import select, with_targets
+from xaibench.runs.selection import (
+    candidates,
+    groups_of,
+    select,
+    too_few,
+    too_few_at_most,
+    with_targets,
+)
 from xaibench.store.predictions import prediction_table
 from xaibench.training.evaluate import predict_logits
 from xaibench.types import Data, Split
@@ -51,6 +58,12 @@ class Subject:
         asked = config.images.count
         if asked != "all" and len(chosen) < asked:
             progress.say(f"images: only {len(chosen)} of the {asked} asked for are there")
+        there = groups_of(candidates(items, config.images, data.classes)).nunique()
+        drawn = groups_of(chosen).nunique()
+        progress.say(f"images: {drawn} of {there} groups")
+        few = too_few(drawn)
+        if few and not too_few_at_most(config.images, data):  # else it was said at the start
+            progress.say(few)
         mean = channel_mean(data.splits["train"], config.seed)
         return cls(data, split, fitted, predictions, chosen, mean)
 
