@@ -24,6 +24,9 @@ Acceleration = Literal["none", "compile", "cuda_graph"]
 """What full batches run through besides batch norm folding. ``compile``: ``torch.compile``, half
 a minute at the start of each run. ``cuda_graph``: one replayed graph, on a CUDA device."""
 
+VALIDATION = "valid"
+"""The split on which training is watched and thresholds are chosen."""
+
 MIN_GROUPS = 6
 """Patients or slides below which nothing is tested: no interval, no p-value, no mark."""
 

@@ -195,6 +195,7 @@ def test_a_run_makes_every_file(whole, said):
     figures = {f"figures/{name}.{ending}" for name in said for ending in ("png", "pdf")}
     assert files == figures | {
         *("config.yaml", "manifest.json", "training_log.csv", "maps.h5", "timings.parquet"),
+        "validation_predictions.parquet",
         *("report.html", "probes.csv", "probes.md", "thresholds.csv", "roc.md"),
         *(f"leaderboard_by_target.{ending}" for ending in ("csv", "md")),
         *TABLES,
@@ -233,6 +234,23 @@ def test_scores_have_a_row_for_each_image_explainer_and_metric(whole):
         assert {name: maps.shape for name, maps in file["maps"].items()} == dict.fromkeys(
             ("random", "square_occlusion", "darkness"), (4, 96, 96)
         )
+
+
+def test_the_threshold_is_chosen_on_the_validation_images(whole):
+    valid = pd.read_parquet(whole / "validation_predictions.parquet")
+    assert len(valid) == SIZES["valid"]
+    assert not set(valid["image"]) & set(pd.read_parquet(whole / "predictions.parquet")["image"])
+    row = pd.read_csv(whole / "thresholds.csv").iloc[0]
+    assert row["threshold_split"] == "valid"
+    assert row["threshold"] in set(valid[f"p_{row['label']}"])
+
+
+def test_a_run_of_the_validation_images_chooses_no_threshold_on_them(lab, quick):
+    folder = lab.run("valid", "images={split: valid, count: 2}", "explainers={random: }")
+    assert not (folder / "validation_predictions.parquet").exists()
+    row = pd.read_csv(folder / "thresholds.csv").iloc[0]
+    assert np.isnan(row["threshold"])
+    assert row["threshold_reason"].startswith("split valid is the explained one")
 
 
 def test_a_notebook_reads_the_leaderboard_of_the_file(whole):

@@ -20,6 +20,8 @@ def record(config: RunConfig, subject: Subject, folder: RunFolder, blocks: int) 
         submission = submission_table(predictions, config.submission, subject.data.classes)
         folder.write_table("submission.csv", submission)
     folder.write_table("predictions.parquet", with_selection(predictions, subject.items))
+    if subject.validation is not None:
+        folder.write_table("validation_predictions.parquet", subject.validation)
     rows = _model_rows(config, subject, folder.run)
     folder.merge([*config.explainers, None], blocks, rows, _images(subject))
 

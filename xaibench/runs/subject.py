@@ -22,7 +22,7 @@ from xaibench.runs.selection import (
 )
 from xaibench.store.predictions import prediction_table
 from xaibench.training.evaluate import predict_logits
-from xaibench.types import Data, Split
+from xaibench.types import VALIDATION, Data, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,8 @@ class Subject:
     Attributes:
         split: the name of the one whose images are explained.
         predictions: a row for each image of the split.
+        validation: likewise of the validation split, on which thresholds are chosen; None where
+            the data set has none, or it is the explained one.
         items: a row for each image and target to explain; the index is the image's in the split.
         dataset_mean: of the training images, one a channel, in [0, 1].
     """
@@ -40,6 +42,7 @@ class Subject:
     split: str
     fitted: tuple[Fitted, ...]
     predictions: pd.DataFrame
+    validation: pd.DataFrame | None
     items: pd.DataFrame
     dataset_mean: np.ndarray
 
@@ -47,9 +50,12 @@ class Subject:
     def of(
         cls, config: RunConfig, data: Data, fitted: tuple[Fitted, ...], progress: Progress
     ) -> Subject:
-        """Predict the whole split, and choose the images and targets to explain."""
+        """Predict the whole split, and the validation split; choose what to explain."""
         split = config.images.split
         predictions = predictions_of(fitted, data, split, progress)
+        validation = None
+        if split != VALIDATION and len(data.splits.get(VALIDATION, ())):
+            validation = predictions_of(fitted, data, VALIDATION, progress)
         items = with_targets(predictions, config.target, data.classes)
         chosen = select(items, config.images, data.classes, config.seed)
         if len(fitted) > 1:  # a block has one model
@@ -65,7 +71,7 @@ class Subject:
         if few and not too_few_at_most(config.images, data):  # else it was said at the start
             progress.say(few)
         mean = channel_mean(data.splits["train"], config.seed)
-        return cls(data, split, fitted, predictions, chosen, mean)
+        return cls(data, split, fitted, predictions, validation, chosen, mean)
 
     @property
     def records(self) -> Split:
@@ -87,7 +93,7 @@ def predictions_of(
     """Return what the models say of every image of a split."""
     columns = []
     for each in fitted:
-        title = f"Predicting {each.label}" if each.label else "Predicting"
+        title = f"Predicting {split}" + (f", {each.label}" if each.label else "")
         logits = predict_logits(each.model, data.splits[split], progress=progress, title=title)
         columns.append(each.model.probabilities(logits).numpy())
     return prediction_table(data, split, np.concatenate(columns, axis=1))

@@ -52,6 +52,11 @@ class FinishedRun:
         """Return ``predictions.parquet``: a row for each image and explained target of it."""
         return self.parquet("predictions.parquet")
 
+    @cached_property
+    def validation(self) -> pd.DataFrame | None:
+        """Return a row for each image of the validation split, where the run kept them."""
+        return self.parquet("validation_predictions.parquet")
+
     def has(self, name: str) -> bool:
         path = self.folder / name
         return path.is_file() and path.stat().st_size > 0
