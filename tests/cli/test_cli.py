@@ -14,6 +14,7 @@ import pytest
 
 from xaibench.registry import Registry
 from xaibench.runs import story as run_module
+from xaibench.runs import verifying
 from xaibench.store import run_folder as results
 
 TINY = Path(__file__).parents[2] / "configs" / "tiny.yaml"
@@ -50,6 +51,7 @@ BAD = GOOD.replace("scores[:, None, None] * ", "scores.sum() * ")
         (("check", "dataset:pcam"), "a dataset cannot be checked yet"),
         (("leaderboard", "no/such/folder"), "no/such/folder"),
         (("report", "no/such/folder"), "no/such/folder"),
+        (("verify", "no/such/folder"), "no/such/folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(xaibench, words, said):
@@ -206,3 +208,27 @@ def test_ctrl_c_is_exit_code_130(xaibench, tmp_path, monkeypatch):
     assert err == (
         "xaibench: stopped; what is done is kept, and the same command goes on from there\n"
     )
+
+
+@pytest.mark.parametrize(("passed", "code", "told"), [(None, 0, "verified"), (False, 1, "1 of 2")])
+def test_verify_prints_every_check_and_fails_where_one_does(
+    xaibench, tmp_path, monkeypatch, passed, code, told
+):
+    asked = []
+
+    def verify(what, progress):
+        asked.append(what)
+        yield verifying.Check("files", "12 tables and maps are as they were written", True)
+        yield verifying.Check("lime, block 3", "largest [difference] 0.1", passed)
+
+    monkeypatch.setattr(verifying, "verify", verify)
+    found, out, err = xaibench("verify", tmp_path, "--cells", 5, "--tolerance", 0.001)
+    assert (found, err) == (code, "")
+    (what,) = asked
+    assert (what.folder, what.cells, what.tolerance, what.cache) == (tmp_path, 5, 0.001, None)
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[1] == "ok files 12 tables and maps are as they were written"
+    mark = "note" if passed is None else "FAILED"
+    assert lines[2] == f"{mark} lime, block 3 largest [difference] 0.1"
+    assert lines[3].startswith(told)
+    assert "(tolerance 0.001)" in lines[3]

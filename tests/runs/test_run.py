@@ -195,7 +195,7 @@ def test_a_run_makes_every_file(whole, said):
     figures = {f"figures/{name}.{ending}" for name in said for ending in ("png", "pdf")}
     assert files == figures | {
         *("config.yaml", "manifest.json", "training_log.csv", "maps.h5", "timings.parquet"),
-        "validation_predictions.parquet",
+        *("validation_predictions.parquet", "checksums.json"),
         *("report.html", "probes.csv", "probes.md", "thresholds.csv", "roc.md"),
         *(f"leaderboard_by_target.{ending}" for ending in ("csv", "md")),
         *TABLES,

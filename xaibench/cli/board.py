@@ -29,7 +29,8 @@ def leaderboard(
 def report(folder: Annotated[Path, typer.Argument(help="folder of a finished run")]) -> None:
     """Make leaderboard, figures and report.html of a run's tables anew."""
     from xaibench.runs.present import present
+    from xaibench.store.seal import resealed
 
-    with for_terminal() as progress:
+    with for_terminal() as progress, resealed(folder):
         present(folder, progress)
     print(f"Report: {folder / 'report.html'}")

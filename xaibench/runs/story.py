@@ -20,6 +20,7 @@ from xaibench.runs.submission import check_submission
 from xaibench.segmentation.segmenter import Segmenter, workers_beside
 from xaibench.store.provenance import code_version, plugin_version
 from xaibench.store.run_folder import RunFolder
+from xaibench.store.seal import seal
 from xaibench.types import Data
 
 
@@ -62,6 +63,7 @@ def run(
             blocks = explain_and_score(config, subject, folder, segmenter, progress)
         record(config, subject, folder, blocks)
     present(folder.path, progress)
+    seal(folder.path)
     folder.write_manifest(manifest | {"status": "finished"})
     folder.drop_cells()
     return folder.path

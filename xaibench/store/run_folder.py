@@ -68,6 +68,15 @@ class RunFolder:
     def has(self, cell: Cell) -> bool:
         return (self._cells / cell.folder).is_dir()
 
+    def pass_over(self, cells: Iterable[Cell]) -> None:
+        """Count cells as done without results, where those of a few others are wanted."""
+        for cell in cells:
+            (self._cells / cell.folder).mkdir(parents=True, exist_ok=True)
+
+    def scores(self, cell: Cell) -> pd.DataFrame:
+        """Return the rows of SCORES that a cell gave."""
+        return pd.read_parquet(self._cells / cell.folder / "scores.parquet")
+
     def write(self, cell: Cell, result: CellResult) -> None:
         """Write a cell whole: a folder that takes its name only when all is in it."""
         target = self._cells / cell.folder
