@@ -57,7 +57,7 @@ def of_environment(then: Mapping[str, object], now: Mapping[str, object]) -> Ite
         said = f"was {short(before.get(name))}, is {short(after[name])}"
         yield Check(name, f"{said}: numbers may differ by rounding or more", None)
     if not differ:
-        yield Check("environment", "the same code, packages and device", None)
+        yield Check("environment", "the same code, packages and device", True)
 
 
 def of_predictions(then: pd.DataFrame, now: pd.DataFrame, tolerance: float) -> Check:
