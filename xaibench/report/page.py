@@ -33,6 +33,7 @@ def write_page(run: ScoredRun) -> Path:
     pages = Environment(
         loader=PackageLoader("xaibench.report", "."), autoescape=True, undefined=StrictUndefined
     )
+    pages.filters["breakable"] = _breakable
     text = pages.get_template("page.html").render(
         manifest=manifest,
         tables=run.tables,
@@ -72,8 +73,15 @@ def _no_failure(run: ScoredRun) -> str:
 def _cell(table: Table, explainer: str, metric: str) -> Markup:
     text = table.cell(explainer, metric, "**{}**", "°")
     bold = text.startswith("**")
-    safe = escape(text.replace("**", ""))
+    # An interval stays on one line, so that a narrow column has it below the mean.
+    safe = escape(text.replace("**", "").replace(", ", ",\u00a0").replace("°", "\u2060°"))
     return Markup("<b>{}</b>").format(safe) if bold else Markup(safe)
+
+
+def _breakable(name: str) -> Markup:
+    """Return a name that may go on in the next line behind ``_``, ``@`` and ``[``."""
+    safe = str(escape(name))
+    return Markup("".join(f"{c}<wbr>" if c in "_@[" else c for c in safe))
 
 
 def _embedded(image: Path) -> str:
