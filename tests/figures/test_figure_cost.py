@@ -24,7 +24,7 @@ def summary(scores):
     more = scores[scores["metric"] == "deletion"].assign(
         metric="drop", protocol="cumulative_drop[steps=10]", higher_is_better=True
     )
-    return summarise(pd.concat([scores, more]), resamples=50)
+    return summarise(pd.concat([scores, more]), flips=50)
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_no_curves_no_figure(curves):
 
 @pytest.fixture
 def summary(scores):
-    return summarise(scores, resamples=50)
+    return summarise(scores, flips=50)
 
 
 def test_ranking_has_a_facet_a_metric(summary, legible):

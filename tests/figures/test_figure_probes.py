@@ -125,7 +125,7 @@ def test_all_figures_of_a_run_hold_the_probes(scored_run, monkeypatch):
 
 
 def test_the_summary_has_a_dot_a_probe_and_label(scored_run, legible):
-    table = probe_table(scored_run.scores, resamples=50)
+    table = probe_table(scored_run.scores)
     figure = probes.summary(table, "cxr_synthetic (generated)")
     (ax,) = figure.axes
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["square 0.5", "ring 0.1"]
@@ -141,7 +141,7 @@ def test_the_summary_has_a_dot_a_probe_and_label(scored_run, legible):
 
 def test_a_single_label_is_not_told_twice(scored_run, legible):
     scores = scored_run.scores.assign(label="metastasis")
-    figure = probes.summary(probe_table(scores, resamples=50), "cxr")
+    figure = probes.summary(probe_table(scores), "cxr")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["all (n=6)"]
     legible(figure)
 
@@ -149,4 +149,4 @@ def test_a_single_label_is_not_told_twice(scored_run, legible):
 def test_fourteen_labels_are_legible(scored_run, legible):
     labels = [f"A_long_finding_{i}" for i in range(14)]
     scores = pd.concat([scored_run.scores.assign(label=label) for label in labels])
-    legible(probes.summary(probe_table(scores, resamples=20), "cxr"))
+    legible(probes.summary(probe_table(scores), "cxr"))

@@ -12,6 +12,7 @@ import pytest
 
 from xaibench.leaderboards import bands, by_target
 from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.means import of_rows
 from xaibench.leaderboards.summary import summarise
 from xaibench.store.finished import FinishedRun
 
@@ -28,10 +29,10 @@ def make_scores() -> pd.DataFrame:
     rows = [
         {
             "run": "r", "dataset": "toy_synthetic", "split": "test", "model": "net",
-            "image": f"i{i // 2}", "group": f"g{i // 4}", "target": ["edema", "mass"][i % 2],
+            "image": f"i{i // 2}", "group": f"g{i // 2}", "target": ["edema", "mass"][i % 2],
             "p_target": P[i % 8], "explainer": explainer, "control": explainer == "random",
             "metric": metric, "protocol": protocol, "higher_is_better": None,
-            "value": rng.random(), "status": "ok", "reason": None,
+            "value": rng.random(), "bound_low": 0.0, "bound_high": 1.0, "status": "ok", "reason": None,
         }
         for metric, protocol in metrics.items()
         for explainer in ("grad_cam", "random")
@@ -62,7 +63,7 @@ def folder(tmp_path) -> Path:
 
 
 def test_bands_hold_their_lower_end_and_the_last_has_no_upper_one():
-    rows = bands.table(make_scores(), resamples=20)
+    rows = bands.table(make_scores())
     assert bands.band_names(bands.EDGES) == ["0.5 to 0.8", "0.8 to 0.95", "≥ 0.95"]
     assert list(rows["metric"].unique()) == ["border_mass", "mass_accuracy@lungs_box_weak"]
     counts = rows[rows["explainer"] == "grad_cam"].groupby("band")["rows"].unique()
@@ -75,31 +76,22 @@ def test_bands_hold_their_lower_end_and_the_last_has_no_upper_one():
 
 def test_means_and_intervals_are_their_literal_twin():
     scores = make_scores()
-    scores.loc[(scores["image"] == "i1") & (scores["metric"] == "border_mass"), "status"] = "failed"
-    rows = bands.table(scores, resamples=60, seed=5).set_index(["metric", "band", "explainer"])
-    row = rows.loc[("border_mass", "0.8 to 0.95", "grad_cam")]
+    scores.loc[(scores["image"] == "i2") & (scores["metric"] == "border_mass"), "status"] = "failed"
+    rows = bands.table(scores).set_index(["metric", "band", "explainer"])
+    row = rows.loc[("border_mass", "≥ 0.95", "grad_cam")]
     part = scores[(scores["metric"] == "border_mass") & (scores["explainer"] == "grad_cam")]
-    part = part[(part["p_target"] >= 0.8) & (part["p_target"] < 0.95)]
+    part = part[part["p_target"] >= 0.95]
     known = part[part["status"] == "ok"]
-    assert (row["n"], row["rows"]) == (6, 8)
+    assert (row["n"], row["rows"], row["n_groups"]) == (10, 12, 7)
     assert row["mean"] == pytest.approx(known["value"].mean())
-    names = sorted(part["group"].unique())
-    means = []
-    for counts in np.random.default_rng(5).multinomial(
-        len(names), [1 / len(names)] * len(names), size=60
-    ):
-        drawn = [
-            value
-            for name, count in zip(names, counts, strict=True)
-            for value in list(known.loc[known["group"] == name, "value"]) * count
-        ]
-        means.append(np.mean(drawn) if drawn else np.nan)
-    assert [row["low"], row["high"]] == pytest.approx(np.nanpercentile(means, [2.5, 97.5]))
+    told = of_rows(known)
+    assert [row["low"], row["high"]] == pytest.approx([told["low"], told["high"]])
+    assert row["low"] < row["mean"] < row["high"]
 
 
 def test_chance_is_the_regions_share_of_the_image(folder):
     run = FinishedRun(folder)
-    rows = bands.make(run, resamples=20).set_index(["metric", "band", "explainer"])
+    rows = bands.make(run).set_index(["metric", "band", "explainer"])
     # 8 x 12 pixels: 2 rows above and below, 3 columns left and right; 4 x 6 stay inside
     border = rows.loc["border_mass", "chance"]
     assert border.tolist() == pytest.approx([1 - 24 / 96] * len(border))
@@ -122,10 +114,10 @@ def test_a_run_without_either_has_no_bands(folder):
 def test_each_target_has_the_leaderboard_of_its_own_rows(folder):
     auroc = pd.DataFrame({"label": ["mass", "edema"], "auroc": [0.75, np.nan]})
     auroc = auroc.assign(auroc_low=[0.5, np.nan], auroc_high=1.0, reason=[None, "all negative"])
-    summary = by_target.make(ScoredRun(folder), auroc, resamples=50)
+    summary = by_target.make(ScoredRun(folder), auroc, flips=50)
     assert list(summary["target"].unique()) == ["mass", "edema"]  # the order of the outputs
     scores = make_scores()
-    expected = summarise(scores[scores["target"] == "mass"], resamples=50)
+    expected = summarise(scores[scores["target"] == "mass"], flips=50)
     found = summary[summary["target"] == "mass"].drop(columns="target")
     pd.testing.assert_frame_equal(found, expected)
     text = (folder / "leaderboard_by_target.md").read_text()

@@ -96,7 +96,7 @@ def test_models_are_not_mixed(folder, tmp_path):
 def test_a_summary_has_the_costs_of_its_rows_beside_it(folder, tmp_path):
     other = write(tmp_path / "o", scores({"lime": (100, 3)}), [block("lime", 1, 1, device="GPU B")])
     both = [folder, other]
-    summary = summarise(merge(both), resamples=20)
+    summary = summarise(merge(both), flips=20)
     table = beside(summary, of_runs(both, merge(both)))
     pd.testing.assert_frame_equal(table[summary.columns], summary)
     rows = table.set_index(["explainer", "metric"])
@@ -110,5 +110,5 @@ def test_a_summary_has_the_costs_of_its_rows_beside_it(folder, tmp_path):
 
 def test_columns_without_a_value_are_numbers_still(tmp_path):
     folder = write(tmp_path / "old", scores(EXPLAINERS), None)
-    table = beside(summarise(merge([folder]), resamples=20), of_runs([folder], merge([folder])))
+    table = beside(summarise(merge([folder]), flips=20), of_runs([folder], merge([folder])))
     assert {table[name].dtype for name in (*EXPLAINING, *SCORING)} == {np.dtype(float)}

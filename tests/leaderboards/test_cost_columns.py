@@ -39,7 +39,7 @@ def test_markdown_has_costs_beside_scores_and_what_scoring_cost(folder):
     text = make(folder)
     rows = rows_of(text)
     assert rows[0][3:] == ["forward passes", "backward passes", "seconds", "peak MiB"]
-    lime, scored = (row for row in rows if row[0] == "`lime`")
+    lime, _, scored = (row for row in rows if row[0] == "`lime`")
     assert lime[3:] == ["101", "3", "2.00", "100"]
     assert scored[1:] == ["5", "1", "20.0", "300"]
     random = next(row for row in rows if row[0] == "`random` (control)")
@@ -63,7 +63,7 @@ def test_csv_has_costs_in_its_last_columns(folder):
 
 def test_latex_has_costs_beside_scores_where_they_fit(folder):
     make(folder)
-    scored, scoring = (folder / "leaderboard.tex").read_text().split("\n\n\\begin{table}")
+    scored, _, scoring = (folder / "leaderboard.tex").read_text().split("\n\n\\begin{table}")
     grids = re.findall(r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}", scored, re.S)
     assert [columns for columns, _ in grids] == ["lcc", "lrrrr"]  # two metrics leave no room
     assert r"lime & 101 & 3 & 2.00 & 100 \\" in grids[1][1]
@@ -90,7 +90,7 @@ def test_latex_is_no_wider_than_the_text(tmp_path, metrics):
 
 def test_two_machines_are_told_apart_and_never_pooled(merged):
     text, tex = merged
-    lime, scored = (row for row in rows_of(text) if row[0] == "`lime`")
+    lime, _, scored = (row for row in rows_of(text) if row[0] == "`lime`")
     assert lime[3:] == ["101", "3", "2.00 (a) / 20.0 (b)", "100 (a) / 100 (b)"]
     assert scored[3] == "20.0 (a) / 200 (b)"
     random = next(row for row in rows_of(text) if row[0] == "`random` (control)")
@@ -103,7 +103,7 @@ def test_two_machines_are_told_apart_and_never_pooled(merged):
 def test_an_older_run_has_dashes(tmp_path):
     folder = write(tmp_path / "old", scores(EXPLAINERS), A, old=True)
     text = make(folder)
-    lime, scored = (row for row in rows_of(text) if row[0] == "`lime`")
+    lime, _, scored = (row for row in rows_of(text) if row[0] == "`lime`")
     assert lime[3:] == ["101", "3", "2.00", "–"]
     assert scored[1:] == ["–", "–", "20.0", "–"]
     assert "- seconds and memory on Chip, 4 threads" in text

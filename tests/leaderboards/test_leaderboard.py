@@ -13,9 +13,9 @@ import pytest
 
 from xaibench.errors import UserError
 from xaibench.leaderboards.board import make, write
-from xaibench.leaderboards.bootstrap import resampled_means
-from xaibench.leaderboards.summary import of_model_alone, summarise
-from xaibench.leaderboards.tables import model_line, tex
+from xaibench.leaderboards.latex import tex
+from xaibench.leaderboards.summary import analyse, of_model_alone, summarise
+from xaibench.leaderboards.tables import model_line
 from xaibench.store.merging import merge
 
 SHIFT = {"random": 0.0, "center_prior": 0.01, "grad_cam": 0.4, "lime": 0.2}
@@ -78,110 +78,45 @@ def cell(summary: pd.DataFrame, explainer: str, metric: str = "deletion") -> pd.
     return summary.set_index(["explainer", "metric"]).loc[(explainer, metric)]
 
 
-def literal_means(values, groups, resamples, seed):
-    """Draw groups one at a time, list the rows of each, average what has a value."""
-    names = sorted(set(groups))
-    rng = np.random.default_rng(seed)
-    means = []
-    for _ in range(resamples):
-        times = rng.multinomial(len(names), [1 / len(names)] * len(names))
-        drawn = []
-        for name, count in zip(names, times, strict=True):
-            for _ in range(count):
-                drawn += [v for v, g in zip(values, groups, strict=True) if g == name]
-        drawn = [v for v in drawn if np.isfinite(v)]
-        means.append(np.mean(drawn) if drawn else np.nan)
-    return np.array(means)
-
-
-def test_bootstrap_is_its_literal_twin():
-    rng = np.random.default_rng(1)
-    groups = [f"g{i}" for i in rng.integers(0, 4, 15)]
-    values = rng.random((15, 2))
-    values[::3, 1] = np.nan
-    fast = resampled_means(values, groups, 60, seed=5)
-    slow = np.column_stack([literal_means(values[:, k], groups, 60, 5) for k in range(2)])
-    np.testing.assert_allclose(fast, slow)
-
-
-def test_resamples_do_not_depend_on_the_block_size(monkeypatch):
-    values, groups = np.random.default_rng(0).random((9, 1)), list("aabbccdde")
-    whole = resampled_means(values, groups, 50, seed=0)
-    monkeypatch.setattr("xaibench.leaderboards.bootstrap.BLOCK", 7)
-    np.testing.assert_allclose(resampled_means(values, groups, 50, seed=0), whole)
-
-
-def test_mean_interval_and_difference_are_the_twins_figures():
-    scores = make_scores()
-    summary = summarise(scores, resamples=80, seed=3)
-    wide = scores[scores["metric"] == "deletion"].pivot(
-        index="image", columns="explainer", values="value"
-    )
-    groups = [f"g{int(name[1:]) % 8}" for name in wide.index]
-    row = cell(summary, "lime")
-    twin = literal_means(wide["lime"], groups, 80, 3)
-    assert row["mean"] == pytest.approx(wide["lime"].mean())
-    assert [row["low"], row["high"]] == pytest.approx(np.percentile(twin, [2.5, 97.5]))
-    gap = wide["lime"] - wide["random"]
-    twin = literal_means(gap, groups, 80, 3)
-    far = sum(abs(m - gap.mean()) >= abs(gap.mean()) for m in twin)
-    assert row["difference"] == pytest.approx(gap.mean())
-    assert row["difference_low"] == pytest.approx(np.percentile(twin, 2.5))
-    assert row["p"] == pytest.approx((1 + far) / 81)
-
-
-def test_holm_is_its_literal_twin():
-    scores = make_scores()
-    blur = scores["explainer"].isin(["lime", "center_prior"])
-    scores.loc[blur, "value"] += np.random.default_rng(2).normal(0, 0.4, blur.sum())
-    summary = summarise(scores, resamples=500)
-    for _, rows in summary[summary["explainer"] != "random"].groupby("metric"):
-        ordered = rows.sort_values("p")
-        worst = 0.0
-        for place, (_, row) in enumerate(ordered.iterrows()):
-            worst = max(worst, min(1.0, row["p"] * (len(ordered) - place)))
-            assert row["p_holm"] == pytest.approx(worst)
-
-
 def test_beats_random_needs_the_right_direction():
     scores = make_scores()
-    summary = summarise(scores, resamples=200)
+    summary = summarise(scores, flips=200)
     assert cell(summary, "grad_cam")["beats_random"]
     assert cell(summary, "grad_cam", "insertion")["beats_random"]
     assert not cell(summary, "center_prior")["beats_random"]
     assert pd.isna(cell(summary, "random")["beats_random"])
     worse = scores.assign(higher_is_better=~scores["higher_is_better"])
-    assert not cell(summarise(worse, resamples=200), "grad_cam")["beats_random"]
-    none = summarise(scores.assign(higher_is_better=None), resamples=200)
+    assert not cell(summarise(worse, flips=200), "grad_cam")["beats_random"]
+    none = summarise(scores.assign(higher_is_better=None), flips=200)
     assert none["beats_random"].isna().all()
     assert none["rank"].isna().all()
 
 
 def test_without_random_nothing_is_tested():
     scores = make_scores()
-    summary = summarise(scores[scores["explainer"] != "random"], resamples=200)
-    assert summary[["difference", "p", "p_holm"]].isna().all(axis=None)
+    summary = summarise(scores[scores["explainer"] != "random"], flips=200)
+    assert summary[["difference", "p"]].isna().all(axis=None)
     assert summary["beats_random"].isna().all()
 
 
 def test_an_explainer_equal_to_random_has_p_of_one():
     scores = make_scores()
     twin = scores[scores["explainer"] == "random"].assign(explainer="twin", control=False)
-    row = cell(summarise(pd.concat([scores, twin]), resamples=200), "twin")
+    row = cell(summarise(pd.concat([scores, twin]), flips=200), "twin")
     assert (row["difference"], row["p"], row["beats_random"]) == (0, 1, False)
 
 
 def test_ranks_share_ties():
     scores = make_scores()
     twin = scores[scores["explainer"] == "grad_cam"].assign(explainer="twin")
-    summary = summarise(pd.concat([scores, twin]), resamples=10)
+    summary = summarise(pd.concat([scores, twin]), flips=10)
     assert cell(summary, "grad_cam")["rank"] == cell(summary, "twin")["rank"] == 1.5
     assert cell(summary, "lime")["rank"] == 3
 
 
 def test_missing_values_are_told_not_filled():
     scores = spoil(make_scores(), "lime", 3, "nan")
-    row = cell(summarise(scores, resamples=50), "lime")
+    row = cell(summarise(scores, flips=50), "lime")
     kept = scores.query("explainer == 'lime' and metric == 'deletion'")["value"].dropna()
     assert row["mean"] == pytest.approx(kept.mean())
     assert (row["n"], row["rows"], row["failed"]) == (21, 24, 3 / 24)
@@ -192,36 +127,53 @@ def test_missing_values_are_told_not_filled():
 def test_undefined_is_no_failure_and_constant_has_a_value():
     scores = spoil(make_scores(), "lime", 6, "undefined")
     scores = spoil(scores, "grad_cam", 6, "constant", value=0.5)
-    summary = summarise(scores, resamples=50)
+    summary = summarise(scores, flips=50)
     lime, grad_cam = cell(summary, "lime"), cell(summary, "grad_cam")
     assert (lime["n"], lime["undefined"], lime["failed"]) == (18, 6, 0)
     assert (grad_cam["n"], grad_cam["constant"], grad_cam["failed"]) == (24, 0.25, 0)
 
 
 def test_a_failed_row_counts_even_if_a_number_stands_in_it():
-    row = cell(
-        summarise(spoil(make_scores(), "lime", 4, "failed", value=0.9), resamples=200), "lime"
-    )
+    row = cell(summarise(spoil(make_scores(), "lime", 4, "failed", value=0.9), flips=200), "lime")
     assert (row["n"], row["failed"]) == (20, 4 / 24)
 
 
-def test_one_group_gives_no_interval(tmp_path):
-    summary = summarise(make_scores(groups=1), resamples=20)
-    assert summary[["low", "high", "p"]].isna().all(axis=None)
-    assert summary["beats_random"].isna().all()
-    write(summary, model_rows(), tmp_path)
-    assert "[–]" in (tmp_path / "leaderboard.md").read_text()
+@pytest.mark.parametrize("groups", [1, 4, 5])
+def test_too_few_groups_are_neither_tested_nor_marked(tmp_path, groups):
+    analysis = analyse(make_scores(groups=groups), flips=20)
+    summary = analysis.summary
+    assert summary[["low", "high", "p", "rank_low", "rank_high"]].isna().all(axis=None)
+    assert summary[["beats_random", "beats_edge"]].isna().all(axis=None)
+    assert not summary["best"].any()
+    assert (summary["letters"] == "").all()
+    why = f"too few groups to test ({groups}; 6 are needed)"
+    assert set(summary.loc[summary["explainer"] != "random", "untested"]) == {why}
+    write(analysis, model_rows(), tmp_path)
+    text = (tmp_path / "leaderboard.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `grad_cam`")]
+    assert re.fullmatch(
+        r"\| `grad_cam` (\| 0\.\d{3} \[–\] – " + re.escape(why) + r" ){3}\|", rows[0]
+    )
+    assert "**" not in text
+    assert not {"°", "†", "‡"} & set(text)
+    assert f"Nothing is marked: {why}" in text
+
+
+def test_six_groups_are_tested():
+    row = cell(summarise(make_scores(groups=6)), "grad_cam")
+    assert row["p"] == pytest.approx(2 / 2**6)
+    assert row["beats_random"]
 
 
 def test_groups_may_be_missing():
     scores = make_scores().assign(group=None)
-    assert cell(summarise(scores, resamples=10), "lime")["groups"] == 24
+    assert cell(summarise(scores, flips=10), "lime")["groups"] == 24
 
 
 def test_scores_without_explainers_are_refused():
     scores = make_scores().assign(explainer=None)
     with pytest.raises(UserError, match="no row with an explainer"):
-        summarise(scores, resamples=200)
+        summarise(scores, flips=200)
 
 
 # ------------------------------------------------------------------------------- merge
@@ -284,7 +236,7 @@ def written(tmp_path) -> Path:
     gone = scores["explainer"].eq("grad_cam") & scores["metric"].eq("insertion")
     scores.loc[gone, ["status", "value", "reason"]] = ["failed", np.nan, "50 % & a_b | {x}"]
     scores = spoil(scores, "random", 0, "ok")
-    write(summarise(scores, resamples=200), model_rows(), tmp_path, "Board")
+    write(analyse(scores, flips=200), model_rows(), tmp_path, "Board")
     return tmp_path
 
 
@@ -295,16 +247,22 @@ def test_markdown_tells_everything(written):
         "pcam_synthetic (generated), model resnet18, split test, 24 images in 8 groups" in heading
     )
     assert "deletion ↓ | insertion ↑ | iou_top@centre_weak ↑ (weak mask)" in text
-    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    scored, passed = text.split("What each row passes")
+    rows = [line for line in scored.splitlines() if line.startswith("| ")]
     assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
     names = [row.split("|")[1].strip() for row in rows[2:]]
     controls = ["`random` (control)", "`center_prior` (control)"]
     assert names == ["`grad_cam`", "`lime`", "—", *controls]
-    assert re.search(r"`grad_cam` \| \*\*0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]\*\* \|", text)
+    assert re.search(r"`grad_cam` \| \*\*0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]\*\* a \|", text)
     assert r"– (50 % & a_b \| {x})" in text
     assert text.count("n=21/24") == 3
-    assert re.search(r"`center_prior` \(control\) \| [^|]*\]° \|", text)
+    assert re.search(r"`center_prior` \(control\) \| [^|]*\] c° \|", text)
     assert "- weak mask: a prior" in text
+    assert "| `grad_cam` | 2/2 | – | – | – |  |" in passed
+    words = "passes none: nothing here tells it from a control"
+    assert f"| `center_prior` (control) | 0/3 | – | – | – | {words} |" in passed
+    assert "controls that this table lacks: `edge`" in passed
+    assert "largest |t| of all 15 comparisons of this table" in passed
     assert "`deletion`: `deletion[fill=dataset_mean,steps=10]`" in text
     assert "Model alone: auroc 0.913; shuffled_labels 0.500 [0.400, 0.600] p=0.001." in text
 
@@ -313,7 +271,7 @@ def test_undefined_images_are_in_a_note(tmp_path):
     scores = make_scores()
     for explainer in SHIFT:
         scores = spoil(scores, explainer, 4, "undefined")
-    write(summarise(scores, resamples=20), model_rows(), tmp_path)
+    write(analyse(scores, flips=20), model_rows(), tmp_path)
     text = (tmp_path / "leaderboard.md").read_text()
     assert "`deletion`: defined on 20 of 24 images" in text
     assert "n=20/" not in text
@@ -323,7 +281,7 @@ def test_latex_is_balanced_and_escaped(written):
     text = (written / "leaderboard.tex").read_text()
     begun = re.findall(r"\\begin\{(\w+)\}", text)
     assert sorted(begun) == sorted(re.findall(r"\\end\{(\w+)\}", text))
-    assert begun.count("table") == 1
+    assert begun.count("table") == 2  # what each row passes stands apart
     bare = text.replace(r"\{", "").replace(r"\}", "")
     depth = np.cumsum([(c == "{") - (c == "}") for c in bare])
     assert depth[-1] == 0
@@ -332,7 +290,8 @@ def test_latex_is_balanced_and_escaped(written):
     assert text.count("%") - text.count(r"\%") == 1  # the comment that names booktabs
     for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"$\downarrow$", r"$\uparrow$"):
         assert rule in text
-    for row in (line for line in text.splitlines() if line.endswith(r" \\")):
+    scored = text.split(r"\end{table}")[0]
+    for row in (line for line in scored.splitlines() if line.endswith(r" \\")):
         assert len(re.findall(r"(?<!\\)&", row)) == 3
     assert r"50 \% \& a\_b \textbar{} \{x\}" in text
     assert r"\textbf{0." in text
@@ -350,18 +309,21 @@ def test_tex_escapes():
 def test_output_is_deterministic(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        write(summarise(make_scores(), resamples=50), model_rows(), tmp_path / name)
+        write(analyse(make_scores(), flips=50), model_rows(), tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
-    assert len(list((tmp_path / "a").iterdir())) == 3
+    assert len(list((tmp_path / "a").iterdir())) == 4
 
 
 def test_an_image_may_be_explained_for_several_targets(tmp_path):
     more = make_scores(seed=1).assign(target="normal")
-    summary = summarise(pd.concat([make_scores(), more]), resamples=50)
-    row = cell(summary, "lime")
+    analysis = analyse(pd.concat([make_scores(), more]), flips=50)
+    row = cell(analysis.summary, "lime")
     assert (row["n"], row["rows"], row["images"], row["n_groups"]) == (48, 48, 24, 8)
-    assert "48 maps of 24 images in 8 groups" in write(summary, model_rows(), tmp_path)
+    assert (
+        "48 maps of 24 images in 8 groups"
+        in (write(analysis, model_rows(), tmp_path)["leaderboard.md"])
+    )
 
 
 def test_make_writes_beside_one_run_and_elsewhere_when_told(tmp_path):
@@ -374,21 +336,21 @@ def test_make_writes_beside_one_run_and_elsewhere_when_told(tmp_path):
     assert "`lime`" in both
     assert not (two / "leaderboard.md").exists()
     assert make(one, two, out=tmp_path / "new") == both
-    assert len(list((tmp_path / "new").iterdir())) == 3
+    assert len(list((tmp_path / "new").iterdir())) == 4
 
 
 def test_two_models_are_two_tables(tmp_path):
     scores = pd.concat([make_scores(), make_scores(seed=1).assign(model="vit")])
-    summary = summarise(scores, resamples=20)
-    write(summary, model_rows(), tmp_path)
+    analysis = analyse(scores, flips=20)
+    write(analysis, model_rows(), tmp_path)
     text = (tmp_path / "leaderboard.md").read_text()
     assert [line.split("model ")[1][:3] for line in text.splitlines() if "## " in line] == [
         "res",
         "vit",
     ]
     assert "Model alone: no metric." in text
-    assert (tmp_path / "leaderboard.tex").read_text().count(r"\begin{table}") == 2
-    assert len(pd.read_csv(tmp_path / "leaderboard.csv")) == len(summary) == 24
+    assert (tmp_path / "leaderboard.tex").read_text().count(r"\begin{table}") == 4
+    assert len(pd.read_csv(tmp_path / "leaderboard.csv")) == len(analysis.summary) == 24
 
 
 def test_model_line_gives_the_reason_of_a_missing_figure():

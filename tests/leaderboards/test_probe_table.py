@@ -13,6 +13,7 @@ from xaibench.leaderboards.summary import of_explainers, of_images, of_model_alo
 from xaibench.store.finished import FinishedRun
 
 LABELS = ["NORMAL", "PNEUMONIA", "PNEUMONIA", "NORMAL", "PNEUMONIA", "PNEUMONIA"]
+BOUNDS = {"bound_low": -1.0, "bound_high": 1.0}
 GROUPS = ["p0", "p0", "p1", "p2", "p3", "p3"]
 
 
@@ -27,8 +28,13 @@ def make_scores(labels=LABELS) -> pd.DataFrame:
     ]:
         for i, (label, group) in enumerate(zip(labels, GROUPS, strict=True)):
             row = {"explainer": explainer, "metric": metric, "image": f"i{i}", "group": group}
-            row |= {"label": label, "target": LABELS[i], "value": rng.normal(), "status": "ok"}
-            rows.append(about | row | {"protocol": f"{metric}[fill=0.5]", "params": "{}"})
+            row |= {
+                "label": label,
+                "target": LABELS[i],
+                "value": rng.uniform(-1, 1),
+                "status": "ok",
+            }
+            rows.append(about | row | {"protocol": f"{metric}[fill=0.5]", "params": "{}", **BOUNDS})
     alone = about | {"metric": "auroc", "value": 0.9, "protocol": "auroc", "status": "ok"}
     return pd.DataFrame([*rows, alone])
 
@@ -48,7 +54,7 @@ def test_rows_of_explainers_images_and_the_model_are_told_apart():
 
 def test_means_are_those_of_the_images_and_of_each_label():
     scores = make_scores()
-    table = probe_table(scores, resamples=200)
+    table = probe_table(scores)
     assert list(table["label"].unique()) == ["all", "NORMAL", "PNEUMONIA"]
     for metric in ("probe@ring_0.1", "probe@square_10px"):
         for label in ("all", "NORMAL", "PNEUMONIA"):
@@ -60,39 +66,45 @@ def test_means_are_those_of_the_images_and_of_each_label():
             found = cell(table, metric, label)
             assert found["mean"] == pytest.approx(sum(values) / len(values), abs=1e-12)
             assert (found["n"], found["rows"]) == (len(values), len(values))
-            assert found["low"] <= found["mean"] <= found["high"]
+            if found["n_groups"] >= 4:
+                assert found["low"] < found["mean"] < found["high"]
+            else:
+                assert np.isnan(found["low"])
     assert cell(table, "probe@ring_0.1", "all")["n_groups"] == 4
 
 
-def test_equal_values_have_an_interval_of_no_width():
-    scores = make_scores().assign(value=0.25)
-    assert (probe_table(scores, resamples=50)[["mean", "low", "high"]] == 0.25).all(axis=None)
+def test_equal_values_do_not_claim_certainty():
+    """Six images of four patients that all drop by 0.25 do not prove that every image does."""
+    table = probe_table(make_scores().assign(value=0.25))
+    row = cell(table, "probe@ring_0.1", "all")
+    assert row["mean"] == 0.25
+    assert -1 < row["low"] < 0.25 < row["high"] < 1
 
 
-def test_the_interval_resamples_whole_groups():
-    """Two groups of -1 and +1: a resample has a mean of -1, 0 or +1, and of each a fair share."""
+def test_the_interval_is_clustered():
+    """Twice as many images of the same patients, all alike, tell no more than before."""
     scores = make_scores()
-    scores = scores[scores["image"].isin(["i0", "i2"])].assign(
-        value=lambda rows: np.where(rows["image"] == "i0", -1.0, 1.0)
-    )
-    found = cell(probe_table(scores, resamples=500), "probe@ring_0.1", "all")
-    assert (found["mean"], found["low"], found["high"]) == (0, -1, 1)
+    again = scores.assign(image="copy of " + scores["image"].astype(str))
+    found = cell(probe_table(scores), "probe@ring_0.1", "all")
+    twice = cell(probe_table(pd.concat([scores, again])), "probe@ring_0.1", "all")
+    assert twice["n"] == 2 * found["n"]
+    assert twice[["low", "high"]].tolist() == pytest.approx(found[["low", "high"]].tolist())
 
 
 def test_one_group_has_no_interval_and_a_missing_value_is_said():
     scores = make_scores()
     hit = scores["image"].eq("i3") & scores["explainer"].isna()
     scores.loc[hit, ["value", "status", "reason"]] = [np.nan, "undefined", "too dark"]
-    found = cell(probe_table(scores, resamples=50), "probe@ring_0.1", "NORMAL")
+    found = cell(probe_table(scores), "probe@ring_0.1", "NORMAL")
     assert (found["n"], found["rows"], found["n_groups"]) == (1, 2, 1)
     assert found["reason"] == "too dark"
     assert np.isnan(found["low"])
-    text = markdown(probe_table(scores, resamples=50))
+    text = markdown(probe_table(scores))
     assert f"{found['mean']:+.3f} [–] n=1/2" in text
 
 
 def test_of_several_labels_the_targets_are_the_labels():
-    table = probe_table(make_scores(labels=[None] * 6), resamples=50)
+    table = probe_table(make_scores(labels=[None] * 6))
     assert list(table["label"].unique()) == ["all", "NORMAL", "PNEUMONIA"]
 
 

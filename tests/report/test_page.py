@@ -138,6 +138,7 @@ def test_has_the_costs_of_every_explainer_or_dashes(folder):
 def wide(folder: Path, metrics: int = 14) -> Path:
     """Give a run many metrics with long names, several targets, and a table of long reasons."""
     rows = pd.read_parquet(folder / "scores.parquet")
+    rows["group"] = rows["image"]  # enough of them for intervals and letters
     names = [f"a_metric_of_a_long_name_{i}@some_evidence" for i in range(metrics)]
     parts = [rows.assign(metric=name, protocol=f"{name}[x={'y' * 80}]") for name in names]
     pd.concat(parts).to_parquet(folder / "scores.parquet")
@@ -165,7 +166,7 @@ def test_every_table_scrolls_by_itself_and_can_be_focused(folder):
     text = wide(folder).read_text()
     parser = _Parents()
     parser.feed(text)
-    assert len(parser.around) == text.count("<table>") == 3
+    assert len(parser.around) == text.count("<table>") == 4
     for tag, attributes in parser.around:
         assert (tag, attributes["class"]) == ("div", "scroll")
         assert (attributes["tabindex"], attributes["role"]) == ("0", "region")
@@ -173,7 +174,7 @@ def test_every_table_scrolls_by_itself_and_can_be_focused(folder):
     style = re.search(r"<style>(.*?)</style>", text, re.S)[1]
     assert re.search(r"\.scroll \{[^}]*overflow-x: auto", style)
     assert re.search(r"td:first-child \{[^}]*position: sticky; left: 0; background", style)
-    assert text.count('<p class="hint">Scroll sideways') == 3
+    assert text.count('<p class="hint">Scroll sideways') == 4
 
 
 def test_a_name_breaks_where_its_parts_do_and_an_interval_nowhere(folder):
@@ -198,6 +199,6 @@ def test_nothing_is_cut_off_or_wider_than_the_page(folder, width):
     found = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1])
     assert found["inner"] == width
     assert found["page"] <= width
-    assert (found["tables"], found["cut"]) == (3, 0)
+    assert (found["tables"], found["cut"]) == (4, 0)
     assert found["wide"] >= 1
     assert found["hints"] == found["wide"]

@@ -153,7 +153,7 @@ def test_a_map_that_is_not_finite_has_no_score(model, block):
 
 def test_no_mean_is_taken_over_silently_fewer_images(model, block):
     table = pd.DataFrame(score(Brightness(nan="image_2"), model, block).scores)
-    summary = summarise(table[table["metric"] == "deletion"], resamples=50)
+    summary = summarise(table[table["metric"] == "deletion"], flips=50)
     assert summary[["rows", "n", "failed"]].to_numpy().tolist() == [[5, 4, 0.2]]
 
 

@@ -15,10 +15,11 @@ from xaibench.figures import choice
 from xaibench.figures.base import grid, style, swatch, titled
 from xaibench.figures.looks import Look, looks
 from xaibench.leaderboards.board import ScoredRun
-from xaibench.leaderboards.bootstrap import interval, resampled_means
+from xaibench.leaderboards.clusters import Clusters
+from xaibench.leaderboards.intervals import t_interval
+from xaibench.leaderboards.sign_flips import MIN_GROUPS
 
 GRID = np.linspace(0, 1, 101)
-RESAMPLES = 500
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,14 @@ def draw(
     groups: Mapping[str, str] | None = None,
     controls: Collection[str] = (),
 ) -> Figure | None:
-    """Return one panel a metric, one line an explainer with its 95 % bootstrap band; None if empty.
+    """Return one panel a metric, one line an explainer with its 95 % band; None if empty.
 
     Args:
         curves: columns ``image``, ``target``, ``explainer``, ``metric`` (its label, the panel's
             title), ``curve`` (one of ``KINDS``; another metric's own goes by its name), ``x`` and
             ``y`` (lists).
-        groups: image -> patient or slide, which the bootstrap resamples; without it, images.
+        groups: image -> patient or slide, which bands are clustered by; without it, images. With
+            fewer than ``MIN_GROUPS`` there is no band.
         controls: drawn in grey, and dashed where dashes do not tell the two orders apart.
 
     Curves are read off at 101 common places, by linear interpolation: the images' own fractions
@@ -95,7 +97,7 @@ def draw(
     images = known["image"].nunique()
     maps = len(known.drop_duplicates(["image", "target"]))
     told = f"{images} images" if maps == images else f"{maps} maps of {images} images"
-    return titled(figure, f"{dataset}: mean over {told}, 95 % bootstrap bands", entries)
+    return titled(figure, f"{dataset}: mean over {told}, 95 % bands at each place", entries)
 
 
 def _kind(curve: str) -> Kind:
@@ -118,6 +120,7 @@ def _line(
     values = np.stack([np.interp(GRID, x, y) for x, y in zip(part["x"], part["y"], strict=True)])
     ax.plot(GRID, values.mean(axis=0), color=look.colour, ls=line or look.line)
     of_image = [groups[image] if groups else image for image in part["image"]]
-    if len(set(of_image)) > 1:
-        low, high = interval(resampled_means(values, of_image, RESAMPLES, seed=0), 0.95)
+    clusters = Clusters.of(values, of_image)
+    if clusters.groups[0] >= MIN_GROUPS:
+        low, high = t_interval(clusters.mean, clusters.variance, clusters.df, 0.95)
         ax.fill_between(GRID, low, high, color=look.colour, alpha=0.15, lw=0)

@@ -135,5 +135,5 @@ def summary(table: pd.DataFrame, dataset: str = "") -> Figure:
     ax.set_ylim(len(metrics) - 0.5, -0.5)
     ax.set_xlabel("mean drop of the target's score")
     ax.grid(False, axis="y")
-    told = f"occlusion probes, {table['confidence'].iloc[0]:.0%} bootstrap intervals"
+    told = f"occlusion probes, {table['confidence'].iloc[0]:.0%} intervals"
     return titled(figure, f"{dataset}: {told}", entries)

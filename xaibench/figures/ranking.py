@@ -33,7 +33,7 @@ def draw(summary: pd.DataFrame, heading: str) -> Figure:
         summary: what ``summarise`` returns, of one data set and model.
         heading: data set, model and split.
 
-    A filled dot beats ``random`` after Holm's correction, a hollow one does not (or was not
+    A filled dot beats ``random`` beyond chance, a hollow one does not (or was not
     tested); the dashed line is the mean of ``random``. A dot over fewer images than the metric is
     defined on has its n beside it.
     """
@@ -48,7 +48,7 @@ def draw(summary: pd.DataFrame, heading: str) -> Figure:
     first = summary.iloc[0]
     dot = {"color": "0.2", "marker": "o", "ms": 4.5, "lw": 1.4}
     entries = {
-        f"mean and {first['confidence']:.0%} interval; better than random (Holm)": swatch(**dot),
+        f"mean and {first['confidence']:.0%} interval; better than random": swatch(**dot),
         "not better, or not tested": swatch(**dot, mfc="white"),
     }
     if RANDOM in seen:

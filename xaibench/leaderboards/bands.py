@@ -10,13 +10,11 @@ import numpy as np
 import pandas as pd
 
 from xaibench.imaging.regions import outer_band
-from xaibench.leaderboards.bootstrap import of_rows
+from xaibench.leaderboards.means import of_rows
 from xaibench.leaderboards.summary import of_explainers
 from xaibench.store.finished import FinishedRun
 
 EDGES = (0.5, 0.8, 0.95)  # each band goes up to the next edge; the last has no upper end
-RESAMPLES = 1000
-CONFIDENCE = 0.95
 BORDER = re.compile(r"^border_mass\[band=([0-9.e-]+),relevance=positive\]$")
 LUNGS = re.compile(r"^mass_accuracy@(lungs[^\[]*)\[")
 COLUMNS = [
@@ -41,12 +39,10 @@ def table(
     scores: pd.DataFrame,
     chances: pd.DataFrame | None = None,
     edges: Sequence[float] = EDGES,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return one row for each metric, band of ``p_target`` and explainer.
 
-    Columns: ``mean`` share of the positive relevance with its interval (bootstrap clustered by
+    Columns: ``mean`` share of the positive relevance with its interval (clustered by
     group), ``n`` and ``n_groups`` with a value, ``rows`` in all, and ``chance``: what a map that
     says nothing would score on average. Maps with ``p_target`` below the first edge are left out.
 
@@ -69,7 +65,7 @@ def table(
     metrics, keys = list(rows["metric"].unique()), ["metric", "place", "explainer"]
     for (metric, at, explainer), part in rows.groupby(keys, sort=False):
         row = {"metric": metric, "band": names[at], "explainer": explainer}
-        row |= of_rows(part, resamples, seed, CONFIDENCE)
+        row |= of_rows(part)
         row |= {"control": bool(part["control"].iloc[0])}
         row |= {"chance": part.loc[part["value"].notna(), "chance"].mean()}
         found.append((metrics.index(metric), at, row))
@@ -96,11 +92,11 @@ def chances(run: FinishedRun, scores: pd.DataFrame) -> pd.DataFrame | None:
     return pd.concat(parts, ignore_index=True)
 
 
-def make(run: FinishedRun, resamples: int = RESAMPLES) -> pd.DataFrame | None:
+def make(run: FinishedRun) -> pd.DataFrame | None:
     """Write ``bands.csv`` of a run; None, and no file, where it scores neither border nor lungs."""
     scores = of_border(run.scores)
     if scores.empty:
         return None
-    rows = table(scores, chances(run, scores), resamples=resamples)
+    rows = table(scores, chances(run, scores))
     run.write_csv("bands.csv", rows)
     return rows

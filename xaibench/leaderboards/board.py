@@ -9,7 +9,7 @@ import pandas as pd
 
 from xaibench.atomic import write_text
 from xaibench.leaderboards import cost
-from xaibench.leaderboards.summary import of_model_alone, summarise
+from xaibench.leaderboards.summary import Analysis, analyse, of_model_alone, summarise
 from xaibench.leaderboards.tables import Table
 from xaibench.store.finished import FinishedRun
 from xaibench.store.merging import merge
@@ -25,9 +25,13 @@ class ScoredRun(FinishedRun):
         return cost.of_runs([self.folder], self.scores)
 
     @cached_property
+    def analysis(self) -> Analysis:
+        """Return what ``analyse`` makes of the run."""
+        return analyse(self.scores)
+
+    @property
     def summary(self) -> pd.DataFrame:
-        """Return what ``summarise`` makes of the run."""
-        return summarise(self.scores)
+        return self.analysis.summary
 
     @cached_property
     def tables(self) -> list[Table]:
@@ -48,30 +52,40 @@ def leaderboard(*folders: Path | str) -> pd.DataFrame:
 
 
 def write(
-    summary: pd.DataFrame,
+    analysis: Analysis,
     model_rows: pd.DataFrame,
     folder: Path | None,
     title: str = "Leaderboard",
     costs: pd.DataFrame | None = None,
-) -> str:
-    """Write ``leaderboard.csv``, ``.md`` and ``.tex``, each whole or not at all; return the second.
+) -> dict[str, str]:
+    """Write ``leaderboard.csv``, ``.md`` and ``.tex``, and ``leaderboard_pairs.csv``; return them.
+
+    With several training seeds also ``leaderboard_seeds.csv``. Each is written whole or not at all.
 
     Args:
-        summary: what ``summarise`` returns; one table for each data set, split and model.
+        analysis: what ``analyse`` returns; one table for each data set, split and model.
         model_rows: what ``of_model_alone`` returns, a line underneath.
         folder: made where it is not there; None writes nothing.
         costs: what ``cost.of_runs`` returns: the last columns; None leaves them out.
+
+    Returns:
+        The texts by their file's name.
     """
+    summary = analysis.summary
     tables = tables_of(summary, model_rows, title, costs)
     whole = summary if costs is None else cost.beside(summary, costs)
+    as_csv = lambda table: table.to_csv(index=False, lineterminator="\n")
     texts = {
-        "csv": whole.to_csv(index=False, lineterminator="\n"),
-        "md": "\n\n".join(table.markdown() for table in tables) + "\n",
-        "tex": "\n\n".join(table.latex() for table in tables) + "\n",
+        "leaderboard.csv": as_csv(whole),
+        "leaderboard.md": "\n\n".join(table.markdown() for table in tables) + "\n",
+        "leaderboard.tex": "\n\n".join(table.latex() for table in tables) + "\n",
+        "leaderboard_pairs.csv": as_csv(analysis.pairs),
     }
-    for ending, text in texts.items() if folder else ():
-        write_text(folder / f"leaderboard.{ending}", text)
-    return texts["md"]
+    if summary["seeds"].max() > 1:
+        texts["leaderboard_seeds.csv"] = as_csv(analysis.seeds)
+    for name, text in texts.items() if folder else ():
+        write_text(folder / name, text)
+    return texts
 
 
 def tables_of(
@@ -96,4 +110,4 @@ def make(*folders: Path, out: Path | None = None, title: str = "Leaderboard") ->
     if out is None and len(folders) == 1:
         out = Path(folders[0])
     costs = cost.of_runs(folders, scores)
-    return write(summarise(scores), of_model_alone(scores), out, title, costs)
+    return write(analyse(scores), of_model_alone(scores), out, title, costs)["leaderboard.md"]

@@ -12,13 +12,14 @@ from xaibench.leaderboards.tables import Table
 
 
 def make(
-    run: ScoredRun, auroc: pd.DataFrame | None = None, resamples: int = 1000
+    run: ScoredRun, auroc: pd.DataFrame | None = None, **options: object
 ) -> pd.DataFrame | None:
     """Write ``leaderboard_by_target.csv`` and ``.md``: one block for each target of a run.
 
     Args:
         auroc: columns label, auroc, auroc_low, auroc_high: what stands under a block about the
             model alone.
+        options: of ``summary.analyse``; each target's table is a family of its own.
 
     None, and no file, where the run explains one target only.
     """
@@ -28,7 +29,7 @@ def make(
         return None
     names = [] if run.predictions is None else class_names(run.predictions)
     targets = [*(n for n in names if n in targets), *sorted(targets - set(names))]
-    parts = {t: summarise(rows[rows["target"] == t], resamples=resamples) for t in targets}
+    parts = {t: summarise(rows[rows["target"] == t], **options) for t in targets}
     summary = pd.concat([part.assign(target=target) for target, part in parts.items()])
     summary = summary[["target", *summary.columns.drop("target")]]
     run.write_csv("leaderboard_by_target.csv", cost.beside(summary, run.costs))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 RANDOM = "random"
+EDGE = "edge"
 WEAK = "weak mask: a prior about where the evidence tends to lie, not an annotation of it"
 
 
@@ -24,11 +25,23 @@ def as_control(name: str, control: bool) -> str:
 
 
 def how_many(row: pd.Series) -> str:
-    """Return ``64 images in 13 groups``, and the number of maps where it is another."""
-    maps = "" if row["rows"] == row["images"] else f"{row['rows']} maps of "
-    return f"{maps}{row['images']} images in {row['groups']} groups"
+    """Return ``64 images in 13 groups``, with the numbers of maps and of trained models.
+
+    Args:
+        row: of the leaderboard; rows / seeds maps of each model.
+    """
+    seeds = int(row.get("seeds", 1))
+    maps = row["rows"] // seeds
+    told = "" if maps == row["images"] else f"{maps} maps of "
+    models = f", {seeds} trained models" if seeds > 1 else ""
+    return f"{told}{row['images']} images in {row['groups']} groups{models}"
 
 
 def arrow(higher_is_better: bool | None) -> str:
     """Return the sign of the better direction with a space before it; empty without one."""
     return "" if pd.isna(higher_is_better) else " ↑" if higher_is_better else " ↓"
+
+
+def control_of(metric: str) -> str:
+    """Return the name of the random control of a likeness: what unlike maps score."""
+    return f"{metric}_control"

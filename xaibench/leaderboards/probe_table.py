@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from xaibench.leaderboards.bootstrap import of_rows
 from xaibench.leaderboards.markdown import page
+from xaibench.leaderboards.means import of_rows
 from xaibench.leaderboards.summary import of_images
 from xaibench.store.finished import FinishedRun, true_name
 from xaibench.store.schema import KEYS
@@ -20,24 +20,22 @@ COLUMNS = [
 ]
 
 
-def probe_table(
-    scores: pd.DataFrame, *, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
-) -> pd.DataFrame:
+def probe_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each metric and label, the label ``all`` first; none where none is there.
 
     Args:
         scores: of one run, whole.
 
     The label is the image's, or of several labels the target's. Columns: ``mean`` with ``low`` and
-    ``high``, a percentile interval of a bootstrap that resamples whole groups (NaN with fewer than
-    two groups); ``n`` values in ``n_groups`` groups, of ``rows``; ``reason``, why one is missing.
+    ``high``, an interval clustered by group (NaN with too few groups); ``n`` values in ``n_groups``
+    groups, of ``rows``; ``reason``, why one is missing.
     """
     rows = of_images(scores)
     label = rows["label"].where(rows["label"].notna(), rows["target"])
     every = pd.concat([rows.assign(label=ALL), rows.assign(label=label)])
     found = [
         {"metric": metric, "label": label, "reason": next(iter(part["reason"].dropna()), None)}
-        | of_rows(part, resamples, seed, confidence)
+        | of_rows(part)
         for (metric, label), part in every.groupby(["metric", "label"], sort=False)
     ]
     about = {key: rows[key].iloc[0] for key in KEYS} if found else {}
@@ -64,9 +62,8 @@ def markdown(table: pd.DataFrame) -> str:
         lines.append([f"`{metric}`", *told])
     percent = f"{first['confidence']:.0%}"
     notes = [
-        f"mean [{percent} interval: bootstrap clustered by group]; in brackets behind a label: "
-        "images, or pairs of image and target; n=a/b: a value on only a of b; [–]: fewer than two "
-        "groups",
+        f"mean [{percent} interval clustered by group]; in brackets behind a label: images, or "
+        "pairs of image and target; n=a/b: a value on only a of b; [–]: too few groups",
         *(f"`{p}`" for p in table["protocol"].str.replace(r"@[^\[]*", "", regex=True).unique()),
     ]
     return page(heading, head, lines, notes)

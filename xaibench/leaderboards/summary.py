@@ -1,19 +1,40 @@
-"""From rows of scores to the leaderboard: one row for each explainer and metric.
+"""From rows of scores to the leaderboard: one row for each explainer and metric, one for each pair.
 
-Rows are paired by image, and everything is clustered by patient or slide. The difference from
-``random`` is the mean over the images where both have a value; its p-values are corrected by Holm
-within a metric. A row without a value is never filled in: n and the failure rate stand beside it.
+Rows are paired by image, and everything is clustered by patient or slide. Whatever a table marks is
+one family of tests: the chance of any false mark is at most 1 - confidence. A row without a value
+is never filled in: n and the rates of failure stand beside it.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pandas as pd
 
 from xaibench.errors import UserError
-from xaibench.leaderboards.bootstrap import estimate
-from xaibench.leaderboards.names import RANDOM
-from xaibench.store.schema import ITEM, KEYS
+from xaibench.leaderboards.clusters import Clusters
+from xaibench.leaderboards.contrasts import contrasts
+from xaibench.leaderboards.intervals import RESAMPLES, binary, bounds_of, mean_interval
+from xaibench.leaderboards.matrix import Matrix, usable_values
+from xaibench.leaderboards.names import EDGE, RANDOM
+from xaibench.leaderboards.ranks import best_group, rank_intervals, tie_letters
+from xaibench.leaderboards.seeds import by_seed, crossed, spreads
+from xaibench.leaderboards.sign_flips import FLIPS
+from xaibench.store.schema import KEYS
+
+CONTROLS = {RANDOM: "beats_random", EDGE: "beats_edge"}
+"""The controls that rows are tested against, and the columns that say so."""
+
+COLUMNS = [
+    *("explainer", "metric", "mean", "low", "high", "confidence", "n", "n_groups"),
+    *("rows", "images", "groups", "seeds", "failed", "nan", "constant", "undefined", "reason"),
+    *("control", "higher_is_better", "protocol", "rank", "rank_low", "rank_high", "best"),
+    *("letters", "difference", "difference_low", "difference_high", "difference_n", "p"),
+    *("effect", "better_than_random", "beats_random", "beats_edge", "depends", "untested"),
+    *("sd_seeds", "sd_groups", "rank_seeds", "turns", "tests"),
+]
 
 
 def of_explainers(scores: pd.DataFrame) -> pd.DataFrame:
@@ -31,73 +52,110 @@ def of_images(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores["explainer"].isna() & scores["image"].notna()]
 
 
-def summarise(
-    scores: pd.DataFrame, *, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
-) -> pd.DataFrame:
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What scores come to.
+
+    Attributes:
+        summary: one row for each data set, split, model, explainer and metric; see ``summarise``.
+        pairs: one row for each of two explainers and metric; see ``contrasts.PAIRS``.
+        seeds: one row for each explainer, metric and training seed; see ``seeds.by_seed``.
+    """
+
+    summary: pd.DataFrame
+    pairs: pd.DataFrame
+    seeds: pd.DataFrame
+
+
+def summarise(scores: pd.DataFrame, **options: object) -> pd.DataFrame:
     """Return one row for each data set, split, model, explainer and metric.
+
+    Columns: ``mean`` over rows, ``low`` and ``high`` of its interval (``intervals``; over images
+    and models where there are several training seeds); ``images``, ``groups`` and ``seeds`` in all;
+    ``rows`` (images, or pairs of image and target where several targets are explained, of each
+    seed), ``undefined`` (those for which the metric has no value by definition), ``n`` and
+    ``n_groups`` with a value; ``failed``, ``nan`` (of these, the maps that are not finite) and
+    ``constant`` (rates in [0, 1] among the rows that are not undefined); ``reason`` (the commonest
+    one for a missing value).
+
+    ``rank`` (1 is best, controls included, ties share the mean rank), ``rank_low`` and
+    ``rank_high`` (``ranks.rank_intervals``), ``letters`` (``ranks.tie_letters``), ``best`` (in the
+    best tie group, controls left out).
+
+    ``difference`` from ``random`` with ``difference_low``, ``difference_high`` (simultaneous),
+    ``difference_n``, ``p`` (family-wise over the table), ``effect`` (Cohen's d_z),
+    ``better_than_random`` (share of rows); ``beats_random``, ``beats_edge`` and, of a likeness to a
+    model that knows nothing, ``depends`` (NA where it was not tested); ``untested``, why.
+
+    ``sd_seeds``, ``sd_groups``, ``rank_seeds``, ``turns``: ``seeds.spreads``. ``tests``:
+    comparisons in the family.
 
     Args:
         scores: one row for each image, explainer and metric; rows about the model alone are left
             out.
+        options: of ``analyse``.
+    """
+    return analyse(scores, **options).summary
 
-    Columns: ``mean``, ``low``, ``high``; ``images`` and ``groups`` in all; ``rows`` (images, or
-    pairs of image and target where several targets are explained), ``undefined`` (those for which
-    the metric has no value by definition), ``n`` and ``n_groups`` with a value; ``failed`` and
-    ``constant`` (rates in [0, 1] among the rows that are not undefined);
-    ``reason`` (the commonest one for a missing value); ``difference`` from ``random`` with
-    ``difference_low``, ``difference_high``, ``difference_n``, ``p``, ``p_holm``;
-    ``beats_random`` (NA without a direction, without ``random``, or with too few groups);
-    ``rank`` (1 is best, controls included, ties share the mean rank).
+
+def analyse(
+    scores: pd.DataFrame,
+    *,
+    flips: int = FLIPS,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Analysis:
+    """Return the leaderboard with all pairs; see ``summarise`` and ``Analysis``.
+
+    Args:
+        flips: sign flips of the groups, where there are more than so many.
+        resamples: draws of the bootstrap-t, which values without bounds have.
     """
     rows = of_explainers(scores)
-    parts = [
-        _summarise_one(part, resamples, seed, confidence)
-        for _, part in rows.groupby(KEYS, sort=False)
-    ]
+    options = {"flips": flips, "resamples": resamples, "seed": seed, "confidence": confidence}
+    parts = [_analyse_one(part, **options) for _, part in rows.groupby(KEYS, sort=False)]
     if not parts:
         raise UserError("the scores hold no row with an explainer; was the run finished?")
-    return pd.concat(parts, ignore_index=True)
+    joined = lambda name: pd.concat([getattr(part, name) for part in parts], ignore_index=True)
+    return Analysis(*(joined(name) for name in ("summary", "pairs", "seeds")))
 
 
-def _summarise_one(
-    rows: pd.DataFrame, resamples: int, seed: int, confidence: float
-) -> pd.DataFrame:
-    usable = rows["status"].isin(["ok", "constant"]) & np.isfinite(rows["value"].astype(float))
-    rows = rows.assign(value=rows["value"].astype(float).where(usable))
-    cells = rows.groupby(["metric", "explainer"], sort=False)
-    table = pd.DataFrame([{"metric": m, "explainer": e} | _counts(c) for (m, e), c in cells])
-    table["higher_is_better"] = table["higher_is_better"].astype("boolean")
-    columns = pd.MultiIndex.from_frame(table[["metric", "explainer"]])
-    wide = rows.pivot(index=ITEM, columns=["metric", "explainer"], values="value")[columns]
-    items = rows.drop_duplicates(ITEM).set_index(ITEM)["group"].loc[wide.index].reset_index()
-    groups = items["group"].fillna(items["image"]).to_list()
-    values = wide.to_numpy()
-    paired = values - _random_columns(wide)
-    table = table.assign(**estimate(values, groups, resamples, seed, confidence))
-    gaps = pd.DataFrame(estimate(paired, groups, resamples, seed, confidence))
-    gaps = gaps.rename(columns={"mean": "", "low": "_low", "high": "_high"}).drop(
-        columns="n_groups"
+def _analyse_one(
+    rows: pd.DataFrame, *, flips: int, resamples: int, seed: int, confidence: float
+) -> Analysis:
+    matrix = Matrix.of(rows)
+    clusters = Clusters.of(matrix.values.to_numpy(), matrix.groups)
+    pairs, likeness = contrasts(matrix, flips=flips, seed=seed, confidence=confidence)
+    values = matrix.values.to_numpy()
+    bounds = bounds_of(rows.drop_duplicates(["metric", "explainer"]), values)
+    low, high = mean_interval(
+        clusters,
+        bounds,
+        binary(values, bounds),
+        confidence,
+        spread=crossed(matrix, clusters),
+        resamples=resamples,
+        seed=seed,
     )
-    gaps = gaps.rename(columns=lambda name: name if name == "p" else f"difference{name}")
-    gaps["difference_n"] = np.isfinite(paired).sum(axis=0)
-    table[gaps.columns] = gaps
-    table.loc[table["explainer"] == RANDOM, gaps.columns.drop("difference_n")] = np.nan
-    table["p_holm"] = table.groupby("metric", sort=False)["p"].transform(_holm)
-    direction = table["higher_is_better"].map({True: 1.0, False: -1.0}).astype(float)
-    table["beats_random"] = _beats(table, direction, 1 - confidence)
-    table["rank"] = (-direction * table["mean"]).groupby(table["metric"]).rank()
-    constants = {key: rows[key].iloc[0] for key in KEYS}
-    table = table.assign(**constants, confidence=confidence)
-    table = table.assign(images=items["image"].nunique(), groups=len(set(groups)))
-    return table[[*KEYS, *COLUMNS]]
-
-
-COLUMNS = [
-    *("explainer", "metric", "mean", "low", "high", "confidence", "n", "n_groups"),
-    *("rows", "images", "groups", "failed", "constant", "undefined", "reason", "control"),
-    *("higher_is_better", "protocol", "difference", "difference_low", "difference_high"),
-    *("difference_n", "p", "p_holm", "beats_random", "rank"),
-]
+    cells = rows.assign(value=usable_values(rows)).groupby(["metric", "explainer"], sort=False)
+    told = pd.DataFrame([_counts(cell) for _, cell in cells])
+    table = pd.concat([matrix.columns, told], axis=1)
+    table["higher_is_better"] = table["higher_is_better"].astype("boolean")
+    table = table.assign(mean=clusters.mean, low=low, high=high, confidence=confidence)
+    table["n_groups"] = clusters.groups
+    each = by_seed(matrix)
+    table = pd.concat([table, spreads(matrix, clusters, each)], axis=1)
+    table = _with_ranks(table, pairs, matrix)
+    table = _with_marks(table, pairs, likeness, 1 - confidence)
+    items = rows.drop_duplicates("image")
+    about = {key: rows[key].iloc[0] for key in KEYS}
+    about |= {"images": len(items), "groups": len(set(matrix.groups))}
+    tests = int(pairs["p"].notna().sum() + likeness["p"].notna().sum())
+    table = table.assign(**about, seeds=len(np.unique(matrix.seeds)), tests=tests)
+    keys = {key: about[key] for key in KEYS}
+    first = lambda frame: frame.assign(**keys)[[*KEYS, *frame.columns]]
+    return Analysis(table[[*KEYS, *COLUMNS]], first(pairs), first(each))
 
 
 def _counts(cell: pd.DataFrame) -> dict[str, object]:
@@ -105,35 +163,76 @@ def _counts(cell: pd.DataFrame) -> dict[str, object]:
     defined = len(cell) - undefined
     n = int(cell["value"].notna().sum())
     reasons = cell.loc[cell["value"].isna(), "reason"].dropna().value_counts()
-    higher = cell["higher_is_better"].iloc[0]
+    rate = lambda count: count / defined if defined else np.nan
     return {
         "n": n,
         "rows": len(cell),
-        "failed": (defined - n) / defined if defined else np.nan,
-        "constant": (cell["status"] == "constant").sum() / defined if defined else np.nan,
+        "failed": rate(defined - n),
+        "nan": rate((cell["status"] == "nan").sum()),
+        "constant": rate((cell["status"] == "constant").sum()),
         "undefined": undefined,
         "reason": min(reasons[reasons == reasons.max()].index, default=None),
-        "control": bool(cell["control"].iloc[0]),
-        "higher_is_better": None if pd.isna(higher) else bool(higher),
-        "protocol": cell["protocol"].iloc[0],
     }
 
 
-def _random_columns(wide: pd.DataFrame) -> np.ndarray:
-    """Return for every column the values of ``random`` under the same metric, or NaN."""
-    empty = np.full(len(wide), np.nan)
-    found = [wide.get((metric, RANDOM), empty) for metric, _ in wide.columns]
-    return np.column_stack([np.asarray(column, dtype=float) for column in found])
+def _with_ranks(table: pd.DataFrame, pairs: pd.DataFrame, matrix: Matrix) -> pd.DataFrame:
+    """Return the table with rank, its interval, tie letters, and whether a row may be the best."""
+    direction = table["higher_is_better"].map({True: 1.0, False: -1.0}).astype(float)
+    table = table.assign(rank=(-direction * table["mean"]).groupby(table["metric"]).rank())
+    likened = ~table["metric"].isin(pairs["metric"])
+    table.loc[likened, "rank"] = np.nan  # passed or failed, not ranked
+    found = []
+    for metric, rows in table.groupby("metric", sort=False):
+        own = pairs[pairs["metric"] == metric]
+        ranked = rows.dropna(subset="rank").sort_values("rank", kind="stable")
+        names = list(ranked["explainer"])
+        letters = tie_letters(own, names)
+        best = best_group(own, list(ranked.loc[~ranked["control"].astype(bool), "explainer"]))
+        spans = rank_intervals(own, names).reindex(rows["explainer"])
+        spans = spans.astype("Int64").set_index(rows.index)
+        if not own["p"].notna().any():
+            spans[:] = pd.NA
+        spans["letters"] = [letters.get(name, "") for name in rows["explainer"]]
+        spans["best"] = rows["explainer"].isin(best)
+        found.append(spans)
+    return table.join(pd.concat(found))
 
 
-def _holm(p: pd.Series) -> pd.Series:
-    """Return Holm's corrected p-values: the i-th smallest of m times m - i, never falling."""
-    # statsmodels has this, and collects garbage at each call: slower than all else here together.
-    rising = p.dropna().sort_values()
-    corrected = (rising * np.arange(len(rising), 0, -1)).cummax().clip(upper=1.0)
-    return corrected.reindex(p.index)
+def _with_marks(
+    table: pd.DataFrame, pairs: pd.DataFrame, likeness: pd.DataFrame, alpha: float
+) -> pd.DataFrame:
+    """Return the table with what each row was tested for and passes."""
+    against = {name: _against(pairs, name) for name in CONTROLS}
+    keys = pd.MultiIndex.from_frame(table[["metric", "explainer"]])
+    random = against[RANDOM].reindex(keys)
+    marks = {column: against[name].reindex(keys)["beats"] for name, column in CONTROLS.items()}
+    own = likeness.set_index(["metric", "explainer"]).reindex(keys)
+    depends = ((own["p"] <= alpha) & (own["difference"] < 0)).astype("boolean")
+    marks["depends"] = depends.mask(own["p"].isna())
+    reasons = [random["reason"], against[EDGE].reindex(keys)["reason"], own["reason"]]
+    reasons = [reason.astype(object) for reason in reasons]
+    untested = reduce(lambda one, other: one.where(one.notna(), other), reasons)
+    names = {"low": "difference_low", "high": "difference_high", "n": "difference_n"}
+    names |= {"share": "better_than_random"}
+    told = random[["difference", "low", "high", "n", "p", "effect", "share"]].rename(columns=names)
+    told = told.assign(**marks, untested=untested)
+    told["difference_n"] = told["difference_n"].astype("Int64")
+    return pd.concat([table, told.reset_index(drop=True)], axis=1)
 
 
-def _beats(table: pd.DataFrame, direction: pd.Series, alpha: float) -> pd.Series:
-    better = (direction * table["difference"] > 0) & (table["p_holm"] < alpha)
-    return better.astype("boolean").mask(table["p_holm"].isna() | direction.isna())
+def _against(pairs: pd.DataFrame, control: str) -> pd.DataFrame:
+    """Return by metric and explainer how it compares with a control: its difference from it."""
+    first, second = pairs[pairs["b"] == control], pairs[pairs["a"] == control]
+    turned = second.assign(
+        a=second["b"],
+        difference=-second["difference"],
+        low=-second["high"],
+        high=-second["low"],
+        effect=-second["effect"],
+        a_better=1 - second["a_better"],
+    )
+    rows = pd.concat([first, turned]).rename(columns={"a": "explainer", "a_better": "share"})
+    beats = (rows["better"] == rows["explainer"]).astype("boolean")
+    # Without a direction neither of two is the better one.
+    rows["beats"] = beats.mask(rows["p"].isna() | rows["share"].isna())
+    return rows.set_index(["metric", "explainer"])

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
+from xaibench.leaderboards import captions
 from xaibench.leaderboards.cost_columns import HEADS, SCORING_TITLE, CostColumns
+from xaibench.leaderboards.latex import stacked, tex
 from xaibench.leaderboards.markdown import pipes
-from xaibench.leaderboards.names import RANDOM, WEAK, arrow, as_control, how_many, is_weak, weakly
-from xaibench.store.finished import true_name
+from xaibench.leaderboards.names import arrow, as_control, control_of, is_weak, weakly
+from xaibench.leaderboards.passing import HEADS as PASSES
+from xaibench.leaderboards.passing import passing
 
 TEX_METRICS = 3  # columns side by side that fit a text width of 345 pt in \footnotesize
 TEX_COSTS = 2  # the room that the four columns of costs take, in columns of metrics
-NOT_BETTER = "not better than `random` (paired clustered bootstrap, Holm-corrected)"
+PASSING_TITLE = "What each row passes (passed/tested)"
 
 
 class Table:
@@ -35,23 +38,26 @@ class Table:
         self.title = title
         self.costs = CostColumns(costs)
         self.first = summary.iloc[0]
-        self.metrics = list(summary["metric"].unique())
+        self._summary = summary
+        metrics = list(summary["metric"].unique())
+        chances = {control_of(metric) for metric in metrics}
+        self.metrics = [metric for metric in metrics if metric not in chances]
         explainers = summary.drop_duplicates("explainer").sort_values("control", kind="stable")
         self.controls = dict(zip(explainers["explainer"], explainers["control"], strict=True))
         self.rows = summary.set_index(["explainer", "metric"])
-        self.best = summary[~summary["control"]].groupby("metric")["rank"].min()
+        self.passing = passing(summary).set_index("explainer")
         self.alone = model_line(model_rows)
 
     def heading(self) -> str:
-        row = self.first
-        return (
-            f"data set {true_name(row['dataset'])}, model {row['model']}, split {row['split']}, "
-            f"{how_many(row)}"
-        )
+        return captions.about(self.first)
 
-    def cell(self, explainer: str, metric: str, bold: str, mark: str, dash: str = "–") -> str:
-        """Return ``mean [low, high]``; ``bold`` is a template, ``mark`` follows a mean that does
-        not beat chance."""
+    def caption(self) -> str:
+        """Return the caption for a paper: data, n, intervals, tests, correction, signs."""
+        said = [f"{self.title}: {self.heading()}", *captions.sentences(self._summary)]
+        return " ".join(f"{sentence}." for sentence in said)
+
+    def cell(self, explainer: str, metric: str, bold: str, dash: str = "–") -> str:
+        """Return ``mean [low, high] letters`` and marks; ``bold`` is a template for the best."""
         if (explainer, metric) not in self.rows.index:
             return f"{dash} (not run)"
         row = self.rows.loc[(explainer, metric)]
@@ -60,12 +66,19 @@ class Table:
             return f"{dash} ({textwrap.shorten(reason, 60)})"
         spread = f"{row['low']:.3f}, {row['high']:.3f}" if pd.notna(row["low"]) else dash
         text = f"{row['mean']:.3f} [{spread}]"
-        if not row["control"] and row["rank"] == self.best.get(metric):
+        if row["best"]:
             text = bold.format(text)
-        if pd.notna(row["beats_random"]) and not row["beats_random"]:
-            text += mark
+        text += f" {row['letters']}" * bool(row["letters"])
+        text += "".join(
+            sign
+            for column, (sign, _) in captions.MARKS.items()
+            if pd.notna(row[column]) and not row[column]
+        )
+        text += captions.TURNS * bool(row["turns"])
         defined = row["rows"] - row["undefined"]
-        return text if row["n"] == defined else f"{text} n={row['n']}/{defined}"
+        if row["n"] != defined:
+            text += f" n={row['n']}/{defined}"
+        return text if pd.isna(row["untested"]) else f"{text} {dash} {row['untested']}"
 
     def header(self, metric: str) -> tuple[list[str], str]:
         """Return the lines of a column's header and its direction's arrow."""
@@ -73,45 +86,30 @@ class Table:
         return re.split("(?=@)", metric, maxsplit=1), arrow(higher)
 
     def notes(self) -> list[str]:
-        percent = f"{self.first['confidence']:.0%}"
-        notes = [
-            f"mean [{percent} interval: bootstrap clustered by group]; bold: the best explainer "
-            "that is no control; n=a/b: a value on only a of the b images that have one by "
-            "definition; [–]: fewer than two groups"
-        ]
-        beats = self.rows["beats_random"]
-        if (beats == False).any():  # noqa: E712  (NA is neither)
-            notes.append(f"°: {NOT_BETTER}")
-        if RANDOM not in self.controls:
-            notes.append("no `random` control in this table: nothing was tested against chance")
-        constant = self.rows.groupby("explainer", sort=False)["constant"].max()
-        notes += [f"constant maps of `{e}`: {r:.1%}" for e, r in constant.items() if r > 0]
-        for metric, rows in self.rows.groupby("metric", sort=False):
-            defined = sorted({*(rows["rows"] - rows["undefined"])})
-            if rows["undefined"].any():
-                span = "–".join(str(n) for n in {defined[0]: 0, defined[-1]: 0})
-                notes.append(f"`{metric}`: defined on {span} of {rows['rows'].max()} images")
-        if any(is_weak(metric) for metric in self.metrics):
-            notes.append(WEAK)
-        firsts = self.rows.reset_index().drop_duplicates("metric")
-        for protocol, rows in firsts.groupby("protocol", sort=False):
-            notes.append(f"{', '.join(f'`{m}`' for m in rows['metric'])}: `{protocol}`")
-        return notes + self.costs.notes()
+        """Return what stands below the table beside its caption."""
+        return captions.notes(self._summary) + self.costs.notes()
 
     def markdown(self) -> str:
         costs = self.costs
         heads = [*map(self._plain_head, self.metrics), *(HEADS[c] for c in costs.explaining)]
         cells = lambda explainer: [
-            *(self.cell(explainer, m, "**{}**", "°") for m in self.metrics),
+            *(self.cell(explainer, m, "**{}**") for m in self.metrics),
             *(costs.cell(explainer, c) for c in costs.explaining),
         ]
         lines = [f"## {self.title}: {self.heading()}", "", *self._grid(heads, cells)]
         lines += ["", f"Model alone: {self.alone}.", ""]
+        lines += [f"{PASSING_TITLE}:", ""]
+        lines += [*self._grid([*PASSES.values(), "in words"], self.passed), ""]
         if costs.scoring:
             cells = lambda explainer: [costs.cell(explainer, c) for c in costs.scoring]
             heads = [HEADS[c] for c in costs.scoring]
             lines += [f"{SCORING_TITLE}:", "", *self._grid(heads, cells), ""]
-        return "\n".join([*lines, *(f"- {n}" for n in self.notes())])
+        said = [*captions.sentences(self._summary), *self.notes()]
+        return "\n".join([*lines, *(f"- {n}" for n in said)])
+
+    def passed(self, explainer: str) -> list[str]:
+        """Return what an explainer passes, a cell for each kind of test, and in words."""
+        return list(self.passing.loc[explainer, [*PASSES, "words"]])
 
     def _grid(self, heads: Sequence[str], cells: Callable[[str], Sequence[str]]) -> list[str]:
         """Return the lines of a Markdown table: one row an explainer, ``cells`` behind its name."""
@@ -135,41 +133,66 @@ class Table:
         if costs:
             tabulars.append(self._tabular(blocks[-1] if room else [], costs))
         notes = [f"Model alone: {self.alone}.", *(f"{note}." for note in self.notes())]
-        floats = [self._float(self.title, "tab", tabulars, notes)]
+        floats = [self._float(self.caption(), "tab", tabulars, notes)]
+        floats.append(
+            self._float(self._of_model(PASSING_TITLE), "tab:passes", [self._passes()], [])
+        )
         if self.costs.scoring:
             tabulars = [self._tabular([], self.costs.scoring)]
             notes = [f"{note}." for note in self.costs.notes()]
-            floats.append(self._float(SCORING_TITLE, "tab:scoring", tabulars, notes))
+            floats.append(
+                self._float(self._of_model(SCORING_TITLE), "tab:scoring", tabulars, notes)
+            )
         return "% needs \\usepackage{booktabs}\n" + "\n\n".join(floats)
 
-    def _float(self, title: str, label: str, tabulars: Sequence[str], notes: Sequence[str]) -> str:
+    def _of_model(self, title: str) -> str:
+        return f"{title}: {self.heading()}."
+
+    def _float(
+        self, caption: str, label: str, tabulars: Sequence[str], notes: Sequence[str]
+    ) -> str:
         about = re.sub(r"[^A-Za-z0-9]+", "-", f"{self.first['dataset']}-{self.first['model']}")
+        below = [
+            "",
+            r"\medskip",
+            r"\begin{minipage}{\linewidth}\scriptsize\raggedright",
+            "\\par\n".join(tex(note).replace(",", r",\allowbreak{}") for note in notes),
+            r"\end{minipage}",
+        ]
         return "\n".join(
             [
                 r"\begin{table}",
                 r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-                rf"\caption{{{tex(f'{title}: {self.heading()}.')}}}",
+                rf"\caption{{{tex(caption)}}}",
                 rf"\label{{{label}:{about}}}",
                 "\n\n\\medskip\n".join(tabulars),
-                "",
-                r"\medskip",
-                r"\begin{minipage}{\linewidth}\scriptsize\raggedright",
-                "\\par\n".join(tex(note).replace(",", r",\allowbreak{}") for note in notes),
-                r"\end{minipage}",
+                *(below if notes else []),
                 r"\end{table}",
             ]
         )
 
     def _tabular(self, metrics: Sequence[str], costs: Sequence[str]) -> str:
         """Return a grid of columns of scores and behind them of costs."""
-        heads = [*map(self._tex_head, metrics), *(_stacked(HEADS[c].split()) for c in costs)]
-        lines = [rf"\begin{{tabular}}{{l{'c' * len(metrics)}{'r' * len(costs)}}}", r"\toprule"]
+        heads = [*map(self._tex_head, metrics), *(stacked(HEADS[c].split()) for c in costs)]
+        cells = lambda explainer: [
+            *(self.cell(explainer, m, "<b>{}</b>") for m in metrics),
+            *(self.costs.cell(explainer, c) for c in costs),
+        ]
+        return self._rules(f"l{'c' * len(metrics)}{'r' * len(costs)}", heads, cells)
+
+    def _passes(self) -> str:
+        heads = [stacked(head.replace("`", "").split(" ", 1)) for head in PASSES.values()]
+        return self._rules("lccccp{0.4\\linewidth}", [*heads, "in words"], self.passed)
+
+    def _rules(
+        self, columns: str, heads: Sequence[str], cells: Callable[[str], Sequence[str]]
+    ) -> str:
+        lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
         lines += [" & ".join(["explainer", *heads]) + r" \\", r"\midrule"]
         for explainer, ruled in self._ordered():
             name = as_control(explainer, self.controls[explainer])
-            cells = [self.cell(explainer, m, "<b>{}</b>", "°") for m in metrics]
-            cells += [self.costs.cell(explainer, c) for c in costs]
-            lines += [r"\midrule"] * ruled + [" & ".join(map(tex, [name, *cells])) + r" \\"]
+            lines += [r"\midrule"] * ruled
+            lines.append(" & ".join(map(tex, [name, *cells(explainer)])) + r" \\")
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
     def _plain_head(self, metric: str) -> str:
@@ -178,7 +201,7 @@ class Table:
 
     def _tex_head(self, metric: str) -> str:
         names, arrow = self.header(metric)
-        return _stacked([names[0] + arrow, *names[1:], *["(weak mask)"] * is_weak(metric)])
+        return stacked([names[0] + arrow, *names[1:], *["(weak mask)"] * is_weak(metric)])
 
     def _ordered(self) -> Iterator[tuple[str, bool]]:
         """Yield each explainer and whether a rule goes above it: the first control."""
@@ -186,33 +209,6 @@ class Table:
         for place, (explainer, control) in enumerate(self.controls.items()):
             yield explainer, control and not ruled and place > 0
             ruled = ruled or control
-
-
-def _stacked(lines: Iterable[str]) -> str:
-    return r"\shortstack{" + r"\\".join(map(tex, lines)) + "}"
-
-
-TEX = {
-    **{c: f"\\{c}" for c in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{
-        "↓": r"$\downarrow$",
-        "↑": r"$\uparrow$",
-        "°": r"$^{\circ}$",
-        "–": "--",
-        "×": r"$\times$",
-        "|": r"\textbar{}",
-    },
-    **{"<b>": r"\textbf{", "</b>": "}", "<": r"\textless{}", ">": r"\textgreater{}", "\n": " "},
-}
-
-
-def tex(text: str) -> str:
-    """Return text that LaTeX prints as it stands; ``<b>`` makes bold, `` `x` `` a typewriter."""
-    pattern = "|".join(map(re.escape, sorted(TEX, key=len, reverse=True)))
-    text = re.sub(pattern, lambda found: TEX[found[0]], text)
-    text = re.sub(r"`([^`]*)`", r"\\texttt{\1}", text)
-    return re.sub(r"-(?=\d+\.\d{3})", "$-$", text)
 
 
 def model_line(rows: pd.DataFrame) -> str:

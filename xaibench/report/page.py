@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -13,9 +14,12 @@ from markupsafe import Markup, escape
 from xaibench.figures import choice
 from xaibench.leaderboards import by_target, thresholds
 from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.captions import MARKS, TURNS
 from xaibench.leaderboards.cost_columns import HEADS, SCORING_TITLE
-from xaibench.leaderboards.tables import Table
+from xaibench.leaderboards.passing import HEADS as PASSES
+from xaibench.leaderboards.tables import PASSING_TITLE, Table
 
+SIGNS = [*(sign for sign, _ in MARKS.values()), TURNS]
 SHEETS = {
     "ROC and thresholds": "thresholds.csv",
     "Relevance at the border and on the lungs, by the score of the target": "bands.csv",
@@ -44,6 +48,8 @@ def write_page(run: ScoredRun) -> Path:
         cell=_cell,
         heads=HEADS,
         scoring_title=SCORING_TITLE,
+        passing_title=PASSING_TITLE,
+        passing_heads=[head.replace("`", "") for head in PASSES.values()],
         figures=figures,
         config=(folder / "config.yaml").read_text(encoding="utf-8"),
         manifest_text=json.dumps(manifest, indent=2),
@@ -71,11 +77,11 @@ def _no_failure(run: ScoredRun) -> str:
 
 
 def _cell(table: Table, explainer: str, metric: str) -> Markup:
-    text = table.cell(explainer, metric, "**{}**", "°")
-    bold = text.startswith("**")
+    text = escape(table.cell(explainer, metric, "\x02{}\x03"))
     # An interval stays on one line, so that a narrow column has it below the mean.
-    safe = escape(text.replace("**", "").replace(", ", ",\u00a0").replace("°", "\u2060°"))
-    return Markup("<b>{}</b>").format(safe) if bold else Markup(safe)
+    text = re.sub(r"(?<=\d), (?=-?\d)", ",\u00a0", text)
+    text = re.sub(f"(?=[{''.join(SIGNS)}])", "\u2060", text)
+    return Markup(text.replace("\x02", "<b>").replace("\x03", "</b>"))
 
 
 def _breakable(name: str) -> Markup:

@@ -21,7 +21,7 @@ def present(folder: Path, progress: Progress) -> None:
     """
     run = ScoredRun(folder)
     with progress.stage("tables", 6) as advance:
-        write(run.summary, of_model_alone(run.scores), folder, costs=run.costs)
+        write(run.analysis, of_model_alone(run.scores), folder, costs=run.costs)
         advance(1)
         by_target.make(run, thresholds.make(run))
         advance(2)

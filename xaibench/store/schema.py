@@ -8,6 +8,8 @@ KEYS = ["dataset", "split", "model"]
 """What one leaderboard is about; several runs, or one run's rows, are told apart by them."""
 ITEM = ["image", "target"]
 """What a row is about: an image may be explained for several targets."""
+SEED = "training_seed"
+"""The column that tells models of one training apart, which differ in their seed alone."""
 
 _TEXT = pa.string()
 SCORES = pa.schema(

@@ -1,0 +1,92 @@
+"""What must be said beside a leaderboard, so that its table can stand alone in a paper."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from xaibench.leaderboards.contrasts import too_few
+from xaibench.leaderboards.names import EDGE, RANDOM, WEAK, control_of, how_many, is_weak
+from xaibench.leaderboards.sign_flips import MIN_GROUPS
+from xaibench.store.finished import true_name
+
+MARKS = {
+    "beats_random": ("°", f"not better than `{RANDOM}`"),
+    "beats_edge": ("†", f"not better than `{EDGE}`, an edge detector without a model"),
+    "depends": ("‡", "not shown to depend on what was randomised"),
+}
+TURNS = "⇄"
+CONTROLS = [RANDOM, "center_prior", EDGE]
+
+
+def about(row: pd.Series) -> str:
+    """Return which data, model and split, and how many images, groups and trained models."""
+    return (
+        f"data set {true_name(row['dataset'])}, model {row['model']}, split {row['split']}, "
+        f"{how_many(row)}"
+    )
+
+
+def sentences(summary: pd.DataFrame) -> list[str]:
+    """Return how the table was made: interval, test, correction, and what its signs mean.
+
+    Args:
+        summary: of one data set, split and model.
+    """
+    first = summary.iloc[0]
+    percent, several = f"{first['confidence']:.0%}", first["seeds"] > 1
+    over = f" and over the {first['seeds']} trained models" if several else ""
+    said = [
+        f"Cells: mean [{percent} interval over groups (patients or slides){over}, cluster-robust "
+        "with Satterthwaite's degrees of freedom]; [–]: too few groups for one"
+    ]
+    if first["groups"] < MIN_GROUPS:
+        return [*said, f"Nothing is marked: {too_few(first['groups'])}"]
+    scope = " (about these trained models)" if several else ""
+    said.append(
+        f"Tests{scope}: paired by image, signs of whole groups flipped, the largest |t| of all "
+        f"{first['tests']} comparisons of this table, so that the chance of any false mark in it "
+        f"is at most {1 - first['confidence']:.0%}"
+    )
+    if summary["best"].any():
+        said.append(
+            "Bold: the best explainer that is no control, and all that cannot be told from it; "
+            "explainers that share a letter cannot be told apart"
+        )
+    for column, (sign, meaning) in MARKS.items():
+        if (summary[column] == False).any():  # noqa: E712  (NA is neither)
+            said.append(f"{sign} {meaning}")
+    if several and summary["turns"].any():
+        said.append(f"{TURNS} the rank turns with the training seed")
+    return said
+
+
+def notes(summary: pd.DataFrame) -> list[str]:
+    """Return what else must be said: missing controls and values, masks, definitions."""
+    said = []
+    missing = [name for name in CONTROLS if name not in set(summary["explainer"])]
+    if missing:
+        said.append(f"controls that this table lacks: {', '.join(f'`{m}`' for m in missing)}")
+    said.append("n=a/b: a value on only a of the b maps that have one by definition")
+    for column, what in {"constant": "constant maps", "nan": "maps that are not finite"}.items():
+        rates = summary.groupby("explainer", sort=False)[column].max()
+        said += [f"{what} of `{e}`: {rate:.1%}" for e, rate in rates.items() if rate > 0]
+    for metric, rows in summary.groupby("metric", sort=False):
+        defined = sorted({*(rows["rows"] - rows["undefined"])})
+        if rows["undefined"].any():
+            span = "–".join(str(n) for n in {defined[0]: 0, defined[-1]: 0})
+            said.append(f"`{metric}`: defined on {span} of {rows['rows'].max()} images")
+    metrics = list(summary["metric"].unique())
+    for metric in metrics:
+        if control_of(metric) in metrics:
+            chance = summary.loc[summary["metric"] == control_of(metric), "mean"].mean()
+            said.append(
+                f"`{metric}`: maps with nothing in common score {chance:.3f}; tested against the "
+                "middle between that and 1"
+            )
+    if any(is_weak(metric) for metric in metrics):
+        said.append(WEAK)
+    firsts = summary.drop_duplicates("metric")
+    firsts = firsts[~firsts["metric"].isin([control_of(m) for m in metrics])]
+    for protocol, rows in firsts.groupby("protocol", sort=False):
+        said.append(f"{', '.join(f'`{m}`' for m in rows['metric'])}: `{protocol}`")
+    return said

@@ -1,0 +1,173 @@
+"""Intervals of means over clustered rows that hold for few groups and for skewed or bounded values.
+
+Which one is used depends on what the values can be; each was chosen by simulation
+(``benchmarks/coverage.py``):
+
+- values with two bounds (nearly every metric): t interval of the mean's log-odds, with the
+  cluster-robust standard error by the delta method and Satterthwaite's degrees of freedom;
+- values of 0 or 1 alone, and means on a bound: Clopper and Pearson's of the effective number of
+  images (Korn and Graubard 1998, Survey Methodology 24(2));
+- values without bounds: bootstrap-t of whole groups (Hall 1988, Annals of Statistics 16(3)), which
+  follows their skewness.
+
+What covers too rarely is not given: NaN with fewer than ``MIN_BOUNDED`` or ``MIN_GROUPS`` groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.special import expit, logit
+from statsmodels.stats.proportion import proportion_confint
+
+from xaibench.leaderboards.clusters import Clusters
+from xaibench.leaderboards.sign_flips import MIN_GROUPS
+
+MIN_BOUNDED = 4
+RESAMPLES = 1999
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """How far means may be off: their variance and its degrees of freedom, (K,) each."""
+
+    variance: np.ndarray
+    df: np.ndarray
+
+
+def mean_interval(
+    clusters: Clusters,
+    bounds: np.ndarray,
+    binary: np.ndarray,
+    confidence: float,
+    *,
+    spread: Spread | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends (K,) of the interval of each column's mean; NaN where none would hold.
+
+    Args:
+        bounds: (K, 2), smallest and largest possible value; infinite or NaN for none.
+        binary: (K,), whether every value lies on one of its bounds.
+        spread: of the means, where it is more than that between groups; then values without
+            bounds have a t interval.
+    """
+    told = spread or Spread(clusters.variance, clusters.df)
+    low, high = np.full((2, len(clusters.mean)), np.nan)
+    bounded = np.isfinite(bounds).all(axis=1)
+    some = bounded & (clusters.groups >= MIN_BOUNDED)
+    low[some], high[some] = _bounded(clusters, told, bounds, binary, confidence, some)
+    free = ~bounded & (clusters.groups >= MIN_GROUPS)
+    if free.any():
+        ends = (
+            _bootstrap_t(clusters.take(free), confidence, resamples, seed)
+            if spread is None
+            else t_interval(clusters.mean[free], told.variance[free], told.df[free], confidence)
+        )
+        low[free], high[free] = ends
+    return low, high
+
+
+def bounds_of(columns: pd.DataFrame, values: np.ndarray) -> np.ndarray:
+    """Return (K, 2): the bounds that metrics declare; NaN where a value lies beyond them.
+
+    Args:
+        columns: a row a column of ``values``, with bound_low and bound_high where they are told.
+    """
+    bounds = columns.reindex(columns=["bound_low", "bound_high"]).to_numpy(dtype=float, copy=True)
+    with np.errstate(invalid="ignore"):
+        beyond = (values < bounds[:, 0]) | (values > bounds[:, 1])
+    bounds[beyond.any(axis=0)] = np.nan
+    return bounds
+
+
+def binary(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return (K,): whether every value lies on one of its bounds."""
+    on = (values == bounds[:, 0]) | (values == bounds[:, 1])
+    return (on | ~np.isfinite(values)).all(axis=0)
+
+
+def t_interval(
+    mean: np.ndarray, variance: np.ndarray, df: np.ndarray, confidence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean -+ t x standard error."""
+    half = stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance)
+    return mean - half, mean + half
+
+
+def _bounded(
+    clusters: Clusters,
+    told: Spread,
+    bounds: np.ndarray,
+    binary: np.ndarray,
+    confidence: float,
+    some: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    floor, width = bounds[some, 0], np.ptp(bounds[some], axis=1)
+    # Rounding may put a mean beyond its bound by a hair.
+    share = np.clip((clusters.mean[some] - floor) / width, 0.0, 1.0)
+    variance, df = told.variance[some] / width**2, told.df[some]
+    inside = (share > 0) & (share < 1)
+    slope = np.where(inside, share * (1 - share), 1.0)
+    ends = t_interval(logit(np.where(inside, share, 0.5)), variance / slope**2, df, confidence)
+    low, high = expit(ends[0]), expit(ends[1])
+    counted = binary[some] | ~inside | (variance <= 0)
+    if counted.any():
+        low[counted], high[counted] = _proportion(
+            share[counted],
+            variance[counted],
+            df[counted],
+            clusters.n[some][counted],
+            clusters.groups[some][counted],
+            confidence,
+        )
+    return floor + width * low, floor + width * high
+
+
+def _proportion(
+    share: np.ndarray,
+    variance: np.ndarray,
+    df: np.ndarray,
+    n: np.ndarray,
+    groups: np.ndarray,
+    confidence: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return Clopper and Pearson's interval of a share of the effective number of images.
+
+    That is share (1 - share) / variance, corrected for the degrees of freedom as Korn and Graubard
+    do, and the number of groups where there is no spread: images of one patient may all be alike.
+    """
+    tail = (1 + confidence) / 2
+    corrected = (stats.t.ppf(tail, np.maximum(n - 1, 1)) / stats.t.ppf(tail, df)) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effective = np.where(variance > 0, share * (1 - share) / variance, groups)
+    effective = np.where(variance > 0, np.minimum(effective * corrected, n), groups)
+    return proportion_confint(share * effective, effective, alpha=1 - confidence, method="beta")
+
+
+def _bootstrap_t(
+    clusters: Clusters, confidence: float, resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bootstrap-t interval: the mean less quantiles of resampled t x standard error."""
+    groups, rng = len(clusters.sums), np.random.default_rng(seed)
+    drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples).astype(float)
+    n, sums = drawn @ clusters.counts, drawn @ clusters.sums
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = sums / n
+        squares = drawn @ clusters.sums**2 - 2 * means * (drawn @ (clusters.sums * clusters.counts))
+        squares += means**2 * (drawn @ clusters.counts**2)
+        # CR1 of each resample; a constant factor leaves the quantiles of t where they are.
+        error = np.sqrt(np.maximum(squares, 0)) / n * np.sqrt(groups / (groups - 1))
+        t = (means - clusters.mean) / error
+    t[~np.isfinite(t)] = np.nan
+    tails = [(1 + confidence) / 2, (1 - confidence) / 2]
+    error = np.sqrt(clusters.variance)
+    flat = error == 0
+    with np.errstate(invalid="ignore"):
+        t[:, flat] = 0.0
+        upper, lower = np.nanquantile(t, tails, axis=0)
+    return clusters.mean - upper * error, clusters.mean - lower * error

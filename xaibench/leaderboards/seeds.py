@@ -1,0 +1,87 @@
+"""Several trainings of one model: what varies between models, apart from between images.
+
+Images are crossed with models: every model explains the same images. The mean then has two sources
+of error, images and models, which are not the same as more images. Its variance is that between
+groups and that between models, less that of their cells, which both hold (Cameron, Gelbach and
+Miller 2011, JBES 29(2)); its degrees of freedom are Satterthwaite's of the two.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from xaibench.leaderboards.clusters import Clusters
+from xaibench.leaderboards.intervals import Spread
+from xaibench.leaderboards.matrix import Matrix
+from xaibench.store.schema import SEED
+
+
+def crossed(matrix: Matrix, clusters: Clusters) -> Spread | None:
+    """Return the spread of each column's mean over images and models; None with one seed.
+
+    Args:
+        clusters: of the matrix's values by group.
+    """
+    seeds = matrix.seeds
+    if len(np.unique(seeds)) < 2:
+        return None
+    values = matrix.values.to_numpy()
+    between = Clusters.of(values, seeds.astype(str))
+    cells = Clusters.of(values, [f"{s}/{g}" for s, g in zip(seeds, matrix.groups, strict=True)])
+    of_groups, of_models = clusters.variance, between.variance
+    more = np.maximum(of_models - cells.variance, 0.0)
+    variance = of_groups + more
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = variance**2 / (of_groups**2 / clusters.df + of_models**2 / between.df)
+    return Spread(variance, np.where(variance > 0, df, clusters.df))
+
+
+def by_seed(matrix: Matrix) -> pd.DataFrame:
+    """Return one row for each metric, explainer and training seed: ``mean``, ``n``, ``rank``.
+
+    The rank is that within the seed, 1 is best, ties share the mean rank.
+    """
+    found = []
+    for seed in np.unique(matrix.seeds):
+        values = matrix.values.to_numpy()[matrix.seeds == seed]
+        known = np.isfinite(values)
+        with np.errstate(invalid="ignore"):
+            mean = np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0)
+        table = matrix.columns[["metric", "explainer"]].assign(
+            **{SEED: seed, "mean": mean, "n": known.sum(axis=0)}
+        )
+        direction = table["metric"].map({m: matrix.direction(m) for m in matrix.metrics})
+        table["rank"] = (-direction * table["mean"]).groupby(table["metric"]).rank()
+        found.append(table)
+    return pd.concat(found, ignore_index=True)
+
+
+def spreads(matrix: Matrix, clusters: Clusters, told: pd.DataFrame) -> pd.DataFrame:
+    """Return for each column ``sd_seeds``, ``sd_groups``, ``rank_seeds`` and ``turns``.
+
+    ``sd_seeds``: standard deviation of the means of the trained models; ``sd_groups``: of the means
+    of the groups (patients or slides), over all models; ``rank_seeds``: the ranks that the
+    explainer has, such as ``1-3``; ``turns``: whether they are not all the same. NaN, None or False
+    with one seed.
+
+    Args:
+        told: what ``by_seed`` returns.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = pd.DataFrame(clusters.sums / clusters.counts)
+    rows = told.groupby(["metric", "explainer"], sort=False)
+    ranks = rows["rank"].agg(["min", "max"]).reset_index(drop=True)
+    several = told[SEED].nunique() > 1
+    shown = [
+        None if not several or pd.isna(low) else f"{low:g}" if low == high else f"{low:g}–{high:g}"
+        for low, high in ranks.to_numpy()
+    ]
+    return pd.DataFrame(
+        {
+            "sd_seeds": rows["mean"].std().to_numpy() if several else np.nan,
+            "sd_groups": means.std().to_numpy(),
+            "rank_seeds": shown,
+            "turns": several & (ranks["min"] < ranks["max"]),
+        }
+    )
