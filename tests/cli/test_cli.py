@@ -173,6 +173,36 @@ def test_leaderboard_merges_runs(xaibench, tmp_path):
     }
 
 
+def test_leaderboard_prints_one_format_and_writes_only_where_it_is_told(xaibench, tmp_path):
+    run = put_run(tmp_path / "run", "resnet18")
+    before = sorted(run.iterdir())
+    code, out, err = xaibench("leaderboard", run, "--format", "csv", "--metric", "deletion")
+    assert (code, err) == (0, "")
+    assert out.startswith("dataset,split,model,explainer,metric,mean")
+    assert sorted(run.iterdir()) == before
+    words = ("--by", "target", "--format", "tex", "--out", tmp_path / "new")
+    code, out, _ = xaibench("leaderboard", run, *words)
+    assert code == 0
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["leaderboard_by_target.tex"]
+    assert (tmp_path / "new" / "leaderboard_by_target.tex").read_text() == out
+    xaibench("leaderboard", run, "--by", "finding", "--out", tmp_path / "all")
+    assert {path.suffix for path in (tmp_path / "all").iterdir()} == {".md", ".tex", ".csv"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--metric", "deltion"), "--metric: unknown metric 'deltion'; allowed: deletion (did you"),
+        (("--by", "label"), "--by: unknown 'label'; allowed: finding, target"),
+        (("--format", "latex"), "--format: unknown 'latex'; allowed: csv, md, tex (did you"),
+    ],
+)
+def test_leaderboard_names_what_is_allowed(xaibench, tmp_path, words, said):
+    code, out, err = xaibench("leaderboard", put_run(tmp_path / "run", "vgg11"), *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"xaibench: {said}")
+
+
 def test_leaderboard_refuses_to_merge_protocols(xaibench, tmp_path):
     one = put_run(tmp_path / "one", "resnet18")
     two = put_run(tmp_path / "two", "vgg11", "deletion[steps=9]")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from xaibench.atomic import write_text
 from xaibench.progress import for_terminal
 
 app = typer.Typer()
@@ -15,14 +16,37 @@ app = typer.Typer()
 @app.command()
 def leaderboard(
     folders: Annotated[list[Path], typer.Argument(help="folders of finished runs")],
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="M", help="only this metric; repeatable"),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="a table for each target, or for each finding")
+    ] = None,
+    ending: Annotated[
+        str | None, typer.Option("--format", help="print md (the default), tex or csv")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="where the tables go")
     ] = None,
 ) -> None:
-    """Merge runs into one leaderboard (csv, md, tex); refuses to merge different protocols."""
-    from xaibench.leaderboards.board import make
+    """Merge runs into one leaderboard (csv, md, tex); refuses to merge different protocols.
 
-    print(make(*folders, out=out))
+    A part of it, or another format, is printed; files are written with --out alone.
+    """
+    from xaibench.leaderboards.board import make
+    from xaibench.leaderboards.views import View, chosen_format, shown
+
+    if not (metrics or by or ending):
+        print(make(*folders, out=out))
+        return
+    kind = chosen_format(ending or "md")
+    texts = shown(folders, View(tuple(metrics or ()), by))
+    name = "leaderboard" + (f"_by_{by}" if by else "")
+    for each, text in texts.items() if out else ():
+        if ending in (None, each):
+            write_text(out / f"{name}.{each}", text)
+    print(texts[kind], end="")
 
 
 @app.command()
