@@ -17,18 +17,20 @@ from xaibench.leaderboards.matrix import Matrix
 from xaibench.store.schema import SEED
 
 
-def crossed(matrix: Matrix, clusters: Clusters) -> Spread | None:
+def crossed(
+    values: np.ndarray, groups: np.ndarray, seeds: np.ndarray, clusters: Clusters
+) -> Spread | None:
     """Return the spread of each column's mean over images and models; None with one seed.
 
     Args:
-        clusters: of the matrix's values by group.
+        values: (R, K); groups, seeds: (R,), of each row.
+        clusters: of the values by group.
     """
-    seeds = matrix.seeds
     if len(np.unique(seeds)) < 2:
         return None
-    values = matrix.values.to_numpy()
-    between = Clusters.of(values, seeds.astype(str))
-    cells = Clusters.of(values, [f"{s}/{g}" for s, g in zip(seeds, matrix.groups, strict=True)])
+    between = Clusters.of(values, seeds)
+    codes = pd.MultiIndex.from_arrays([seeds, groups]).factorize()[0]
+    cells = Clusters.of(values, codes)
     of_groups, of_models = clusters.variance, between.variance
     more = np.maximum(of_models - cells.variance, 0.0)
     variance = of_groups + more

@@ -134,7 +134,7 @@ def _analyse_one(
         bounds,
         binary(values, bounds),
         confidence,
-        spread=crossed(matrix, clusters),
+        spread=crossed(values, matrix.groups, matrix.seeds, clusters),
         resamples=resamples,
         seed=seed,
     )
