@@ -197,7 +197,7 @@ def test_a_run_makes_every_file(whole, said):
         *("config.yaml", "manifest.json", "training_log.csv", "maps.h5", "timings.parquet"),
         *("validation_predictions.parquet", "checksums.json"),
         *("report.html", "probes.csv", "probes.md", "thresholds.csv", "roc.md"),
-        *(f"leaderboard_by_target.{ending}" for ending in ("csv", "md")),
+        *(f"leaderboard_{part}.{e}" for part in ("by_target", "strata") for e in ("csv", "md")),
         *TABLES,
         *(f"leaderboard.{ending}" for ending in ("csv", "md", "tex")),
     }
