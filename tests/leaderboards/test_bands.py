@@ -32,7 +32,8 @@ def make_scores() -> pd.DataFrame:
             "image": f"i{i // 2}", "group": f"g{i // 2}", "target": ["edema", "mass"][i % 2],
             "p_target": P[i % 8], "explainer": explainer, "control": explainer == "random",
             "metric": metric, "protocol": protocol, "higher_is_better": None,
-            "value": rng.random(), "bound_low": 0.0, "bound_high": 1.0, "status": "ok", "reason": None,
+            "value": rng.random(), "bound_low": 0.0, "bound_high": 1.0,
+            "status": "ok", "reason": None,
         }
         for metric, protocol in metrics.items()
         for explainer in ("grad_cam", "random")

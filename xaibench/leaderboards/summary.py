@@ -134,7 +134,7 @@ def _analyse_one(
         bounds,
         binary(values, bounds),
         confidence,
-        spread=crossed(values, matrix.groups, matrix.seeds, clusters),
+        wider=crossed(values, matrix.groups, matrix.seeds, clusters, confidence),
         resamples=resamples,
         seed=seed,
     )
