@@ -52,6 +52,7 @@ BAD = GOOD.replace("scores[:, None, None] * ", "scores.sum() * ")
         (("leaderboard", "no/such/folder"), "no/such/folder"),
         (("report", "no/such/folder"), "no/such/folder"),
         (("verify", "no/such/folder"), "no/such/folder"),
+        (("compare", "no/such/folder", "no/other"), "no/such/folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(xaibench, words, said):
@@ -211,6 +212,16 @@ def test_leaderboard_refuses_to_merge_protocols(xaibench, tmp_path):
     assert err.count("\n") == 1
     assert "deletion[steps=4]" in err
     assert "deletion[steps=9]" in err
+
+
+def test_compare_prints_what_differs_and_writes_where_it_is_told(xaibench, tmp_path):
+    one, two = (put_run(tmp_path / model, model) for model in ("resnet18", "vgg11"))
+    code, out, err = xaibench("compare", one, two, "--out", tmp_path / "out")
+    assert (code, err) == (0, "")
+    assert "| model | use | resnet18 | vgg11 |" in out
+    assert "| `lime` | deletion ↓ | 0.335 | 0.335 | +0.000 [+0.000, +0.000] | 1.000 |" in out
+    assert (tmp_path / "out" / "comparison.md").read_text() + "\n" == out
+    assert (tmp_path / "out" / "comparison.csv").is_file()
 
 
 def test_run_prints_the_leaderboard_and_where_the_results_are(xaibench, tmp_path, monkeypatch):

@@ -200,6 +200,7 @@ def test_a_run_makes_every_file(whole, said):
         *(f"leaderboard_{part}.{e}" for part in ("by_target", "strata") for e in ("csv", "md")),
         *TABLES,
         *(f"leaderboard.{ending}" for ending in ("csv", "md", "tex")),
+        "leaderboard_pairs.csv",
     }
     assert {"training", "ranking", "curves", "panels", "agreement"} <= set(said)
     for name in said:

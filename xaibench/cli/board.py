@@ -1,4 +1,4 @@
-"""Commands on finished runs: ``leaderboard`` and ``report``."""
+"""Commands on finished runs: ``leaderboard``, ``compare`` and ``report``."""
 
 from __future__ import annotations
 
@@ -47,6 +47,24 @@ def leaderboard(
         if ending in (None, each):
             write_text(out / f"{name}.{each}", text)
     print(texts[kind], end="")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="folder of a finished run")],
+    second: Annotated[Path, typer.Argument(help="folder of another")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="where the tables go")
+    ] = None,
+) -> None:
+    """Say what two runs differ in: config, data, code, and their scores, paired by image."""
+    from xaibench.leaderboards.comparison import compare, markdown, write
+    from xaibench.store.finished import FinishedRun
+
+    found, names = compare(FinishedRun(first), FinishedRun(second)), (str(first), str(second))
+    if out:
+        write(found, names, out)
+    print(markdown(found, names))
 
 
 @app.command()
