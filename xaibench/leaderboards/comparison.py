@@ -192,7 +192,7 @@ def _line(row: dict[str, object]) -> list[str]:
         f"{row['metric']}{arrow(row['higher_is_better'])}",
         *("–" if pd.isna(row[c]) else f"{row[c]:.3f}" for c in ("first", "second")),
         "–" if pd.isna(row["difference"]) else f"{row['difference']:+.3f} [{spread}]",
-        row["reason"] or f"{row['p']:.3f}",
+        row["reason"] or ("<0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"),
         row["better"] or "–",
     ]
     left = f" (without a partner: {row['only_first']} and {row['only_second']})"
