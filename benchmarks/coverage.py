@@ -159,8 +159,8 @@ class Tally:
         clusters = Clusters.of(rows.values, rows.groups)
         columns = pd.DataFrame([bounds(kind)] * len(truth), columns=["bound_low", "bound_high"])
         limits = bounds_of(columns, rows.values)
-        wider = crossed(rows.values, rows.groups, rows.seeds, clusters, 0.95)
-        options = {"wider": wider, "resamples": RESAMPLES, "seed": seed}
+        added = crossed(rows.values, rows.groups, rows.seeds, clusters, 0.95)
+        options = {"added": added, "resamples": RESAMPLES, "seed": seed}
         low, high = mean_interval(clusters, limits, binary(rows.values, limits), 0.95, **options)
         self.means += ((low <= truth) & (truth <= high)).mean()
         self.given += np.isfinite(low).mean()

@@ -59,18 +59,18 @@ def test_zeros_and_ones_have_an_effective_number_of_images():
 
 def test_free_values_have_the_bootstrap_t_of_whole_groups():
     rng = np.random.default_rng(1)
-    groups = np.repeat([f"g{i}" for i in range(7)], [1, 2, 3, 1, 2, 3, 4])
+    groups = np.repeat([f"g{i}" for i in range(9)], [1, 2, 3] * 3)
     values = rng.exponential(size=len(groups))
     low, high, clusters = interval(values, groups, FREE, resamples=200, seed=3)
     names, found = sorted(set(groups)), []
-    for times in np.random.default_rng(3).multinomial(7, [1 / 7] * 7, size=200):
+    for times in np.random.default_rng(3).multinomial(9, [1 / 9] * 9, size=200):
         sums = [
             values[groups == n].sum() for n, k in zip(names, times, strict=True) for _ in range(k)
         ]
         counts = [(groups == n).sum() for n, k in zip(names, times, strict=True) for _ in range(k)]
         mean = sum(sums) / sum(counts)
         squares = sum((s - c * mean) ** 2 for s, c in zip(sums, counts, strict=True))
-        error = math.sqrt(squares * 7 / 6) / sum(counts)
+        error = math.sqrt(squares * 9 / 8) / sum(counts)
         if error > 1e-12:
             found.append((mean - clusters.mean[0]) / error)
     error = math.sqrt(clusters.variance[0])
@@ -90,12 +90,22 @@ def test_what_would_not_cover_is_not_given(bounds, least):
         assert np.isfinite([low, high]).all() == (count >= least)
 
 
+def test_a_group_that_outweighs_the_others_leaves_too_few():
+    sizes = [8, 1, 1, 2, 3, 1, 1, 2]
+    groups = np.repeat([f"g{i}" for i in range(8)], sizes)
+    values = np.random.default_rng(5).random(len(groups))
+    low, _, clusters = interval(values, groups, FREE)
+    assert clusters.df[0] < 5
+    assert np.isnan(low)
+    assert np.isfinite(interval(values, groups, UNIT)[0])
+
+
 def test_what_varies_beside_groups_widens_the_interval():
     values = np.random.default_rng(3).random(16)
     narrow = interval(values, groups_of(8), UNIT)
-    wide = interval(values, groups_of(8), UNIT, wider=np.array([2.0]))
+    wide = interval(values, groups_of(8), UNIT, added=3 * narrow[2].variance)
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
-    free = interval(values, groups_of(8), FREE, wider=np.array([2.0]))
+    free = interval(values, groups_of(8), FREE, added=3 * narrow[2].variance)
     half = stats.t.ppf(0.975, 7) * 2 * math.sqrt(narrow[2].variance[0])
     assert [free[0], free[1]] == pytest.approx([values.mean() - half, values.mean() + half])
 

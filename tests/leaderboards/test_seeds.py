@@ -31,7 +31,7 @@ def test_the_crossed_interval_adds_the_squares_of_both_half_widths():
     parts = [literal_variance(y, names) for names in (groups, seeds, cells)]
     t = stats.t.ppf(0.975, [5, 2])
     half = np.sqrt(t[0] ** 2 * parts[0] + t[1] ** 2 * max(parts[1] - parts[2], 0))
-    assert found[0] * t[0] * np.sqrt(parts[0]) == pytest.approx(half)
+    assert t[0] * np.sqrt(parts[0] + found[0]) == pytest.approx(half)
 
 
 def test_one_model_has_no_spread_between_models():

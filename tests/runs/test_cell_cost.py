@@ -20,6 +20,7 @@ from xaibench.store.schema import TIMINGS
 
 IMAGES = 4
 ABOUT = {"run": "r", "dataset": "toy", "split": "test", "model": "toy", "label": "a"}
+ABOUT |= {"training_seed": 0}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ Which one is used depends on what the values can be; each was chosen by simulati
 - values without bounds: bootstrap-t of whole groups (Hall 1988, Annals of Statistics 16(3)), which
   follows their skewness.
 
-What covers too rarely is not given: NaN with fewer than ``MIN_BOUNDED`` or ``MIN_GROUPS`` groups.
+What covers too rarely is not given: NaN with fewer than ``MIN_BOUNDED`` groups or ``MIN_DF``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from xaibench.leaderboards.clusters import Clusters
 from xaibench.leaderboards.sign_flips import MIN_GROUPS
 
 MIN_BOUNDED = 4
+MIN_DF = MIN_GROUPS - 1
+"""Degrees of freedom that values without bounds need: a group that outweighs the rest leaves few."""
 RESAMPLES = 1999
 
 
@@ -34,7 +36,7 @@ def mean_interval(
     binary: np.ndarray,
     confidence: float,
     *,
-    wider: np.ndarray | None = None,
+    added: np.ndarray | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -43,21 +45,21 @@ def mean_interval(
     Args:
         bounds: (K, 2), smallest and largest possible value; infinite or NaN for none.
         binary: (K,), whether every value lies on one of its bounds.
-        wider: (K,), a factor of the standard errors, where more than groups varies (``seeds``);
-            values without bounds then have a t interval.
+        added: (K,), to the variances, where more than groups varies (``seeds.crossed``); values
+            without bounds then have a t interval.
     """
-    variance = clusters.variance if wider is None else clusters.variance * wider**2
+    variance = clusters.variance if added is None else clusters.variance + added
     low, high = np.full((2, len(clusters.mean)), np.nan)
     bounded = np.isfinite(bounds).all(axis=1)
     some = bounded & (clusters.groups >= MIN_BOUNDED)
     few = clusters.take(some)
     low[some], high[some] = _bounded(few, variance[some], bounds[some], binary[some], confidence)
-    free = ~bounded & (clusters.groups >= MIN_GROUPS)
+    free = ~bounded & (clusters.df >= MIN_DF - 1e-9)
     if free.any():
         few = clusters.take(free)
         low[free], high[free] = (
             _bootstrap_t(few, confidence, resamples, seed)
-            if wider is None
+            if added is None
             else t_interval(few.mean, variance[free], few.df, confidence)
         )
     return low, high

@@ -21,10 +21,10 @@ from xaibench.store.schema import SEED
 def crossed(
     values: np.ndarray, groups: np.ndarray, seeds: np.ndarray, clusters: Clusters, confidence: float
 ) -> np.ndarray | None:
-    """Return how much wider intervals over images and models are than over images; None with one.
+    """Return what intervals over images and models add to the variance over images; None with one.
 
-    A factor (K,) of the standard error: with V, f of the groups and M, s of the models,
-    sqrt(1 + M t_s^2 / (V t_f^2)).
+    (K,): M t_s^2 / t_f^2, M the variance between models, s and f the degrees of freedom of models
+    and groups, so that t_f standard errors are the half-width of both.
 
     Args:
         values: (R, K); groups, seeds: (R,), of each row.
@@ -38,7 +38,7 @@ def crossed(
     tail = (1 + confidence) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = (stats.t.ppf(tail, between.df) / stats.t.ppf(tail, clusters.df)) ** 2
-        return np.sqrt(1 + of_models / clusters.variance * ratio)
+        return of_models * ratio
 
 
 def by_seed(matrix: Matrix) -> pd.DataFrame:

@@ -21,7 +21,8 @@ from xaibench.leaderboards.names import as_control, is_weak, weakly
 from xaibench.leaderboards.summary import of_explainers, summarise
 from xaibench.leaderboards.tables import Table
 from xaibench.store.predictions import outcomes
-from xaibench.store.schema import ITEM
+from xaibench.store.schema import ITEM, SEED
+from xaibench.store.training_seeds import numbered
 from xaibench.types import MIN_GROUPS
 
 UNSURE, SURE = 0.6, 0.9
@@ -38,7 +39,8 @@ class Stratification:
     Attributes:
         kind: what divides them.
         names: of the strata, in their order, with those that no image is in.
-        of_item: index ``[image, target]``: the stratum of each, missing where it is in none.
+        of_item: index ``[training_seed, image, target]``: the stratum of each, missing where it
+            is in none.
     """
 
     kind: str
@@ -47,8 +49,7 @@ class Stratification:
 
     def parts(self, scores: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         """Yield each stratum that holds rows, with them."""
-        items = pd.MultiIndex.from_frame(scores[ITEM])
-        stratum = self.of_item.reindex(items).to_numpy()
+        stratum = self.of_item.reindex(_keys(scores)).to_numpy()
         for name in self.names:
             if (stratum == name).any():
                 yield name, scores[stratum == name]
@@ -56,7 +57,8 @@ class Stratification:
 
 def by_confidence(scores: pd.DataFrame) -> Stratification:
     """Divide by the model's score of the target: below 0.6, up to 0.9, and above."""
-    p = scores.drop_duplicates(ITEM).set_index(ITEM)["p_target"].astype(float)
+    p = pd.Series(scores["p_target"].to_numpy(dtype=float), _keys(scores))
+    p = p[~p.index.duplicated()]
     names = [f"below {UNSURE:g}", f"{UNSURE:g} to {SURE:g}", f"above {SURE:g}"]
     place = (p >= UNSURE).astype(int) + (p > SURE).astype(int)
     return Stratification("confidence", names, place.map(dict(enumerate(names))).where(p.notna()))
@@ -66,24 +68,22 @@ def by_outcome(items: pd.DataFrame) -> Stratification:
     """Divide by whether the model gets an image right; see ``predictions.outcomes``.
 
     Args:
-        items: the predictions' row of each explained image and target.
+        items: the predictions' row of each training seed, explained image and target.
     """
-    items = items.drop_duplicates(ITEM)
     right = outcomes(items).map({True: "correct", False: "wrong"}).astype(object)
-    return Stratification(
-        "outcome", ["correct", "wrong"], right.set_axis(items.set_index(ITEM).index)
-    )
+    of_item = right.set_axis(_keys(items))
+    return Stratification("outcome", ["correct", "wrong"], of_item[~of_item.index.duplicated()])
 
 
 def by_evidence(items: pd.DataFrame, areas: np.ndarray) -> Stratification:
     """Divide by the size of the evidence: terciles of the images that have any.
 
     Args:
-        items: columns image and target, one row a mask.
+        items: columns training_seed, image and target, one row a mask.
         areas: (n,), the mask's share of the image's area; 0 where there is no evidence, but not
             everywhere.
     """
-    area = pd.Series(areas, pd.MultiIndex.from_frame(items[ITEM]))
+    area = pd.Series(areas, _keys(items))
     area = area[~area.index.duplicated()]
     known = area[area > 0]
     low, high = np.quantile(known, [1 / 3, 2 / 3])
@@ -94,6 +94,10 @@ def by_evidence(items: pd.DataFrame, areas: np.ndarray) -> Stratification:
     ]
     place = (known > low).astype(int) + (known > high).astype(int)
     return Stratification("evidence", names, place.map(dict(enumerate(names))))
+
+
+def _keys(rows: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(numbered(rows)[[SEED, *ITEM]])
 
 
 def stratifications(run: ScoredRun) -> tuple[list[Stratification], list[str]]:
@@ -107,13 +111,17 @@ def stratifications(run: ScoredRun) -> tuple[list[Stratification], list[str]]:
         able = [n for n in names if not is_weak(n) and not n.startswith(NO_EVIDENCE)]
         if able:
             name = "evidence" if "evidence" in able else able[0]
-            areas = np.array([mask.mean() for mask in file[f"masks/{name}"][:].astype(bool)])
+            each = list(run.items_of_seeds(file))
+            # What a further seed's group lacks is as of the first.
+            masks = [own.get(f"masks/{name}", file[f"masks/{name}"])[:] for own, _ in each]
+            areas = np.concatenate([mask.astype(bool).mean(axis=(1, 2)) for mask in masks])
             if areas.any():
-                found.append(by_evidence(run.items(file), areas))
+                found.append(by_evidence(pd.concat([items for _, items in each]), areas))
         if not found:
             lacking.append("not by the size of the evidence: no image has an annotated mask")
     found.append(by_confidence(scores))
-    chosen = run.predictions[run.predictions["selected"].astype(bool)]
+    every = run.every_prediction
+    chosen = every[every["selected"].astype(bool)]
     return [*found, by_outcome(chosen)], lacking
 
 

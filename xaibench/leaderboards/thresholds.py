@@ -20,10 +20,12 @@ from xaibench.leaderboards.roc import (
     youden,
 )
 from xaibench.store.finished import FinishedRun
+from xaibench.store.schema import SEED
+from xaibench.store.training_seeds import numbered, seeds_of, with_seeds
 from xaibench.types import VALIDATION
 
 COLUMNS = [
-    *("label", "n", "positives", "auroc", "auroc_low", "auroc_high", "confidence"),
+    *(SEED, "label", "n", "positives", "auroc", "auroc_low", "auroc_high", "confidence"),
     *("threshold", "threshold_split", "threshold_reason", "sensitivity", "specificity"),
     *("accuracy_at_youden", "f1_at_youden", "accuracy_at_0.5", "f1_at_0.5", "reason"),
 ]
@@ -40,9 +42,10 @@ def table(
 ) -> pd.DataFrame:
     """Return one row for each class, label or output: ``COLUMNS``, and ``REGRESSION`` if asked.
 
-    A label that has no ROC curve keeps its row: NaN, and the ``reason``; one without a threshold
-    likewise, with the ``threshold_reason``. AUROC, sensitivity, specificity, accuracy and F1 are
-    those of ``predictions``.
+    With several training seeds each has rows of its own: predictions of several models for one
+    image are never pooled. A label that has no ROC curve keeps its row: NaN, and the ``reason``;
+    one without a threshold likewise, with the ``threshold_reason``. AUROC, sensitivity,
+    specificity, accuracy and F1 are those of ``predictions``.
 
     Args:
         split: that of the predictions.
@@ -51,11 +54,17 @@ def table(
         regression: add mean absolute error, root mean squared error and rank correlation over
             every known value (``n_values``), those between 0 and 1 included.
     """
+    seeds = seeds_of(predictions)
+    if len(seeds) > 1:
+        of_seed = lambda rows, seed: None if rows is None else rows[rows[SEED].eq(seed)]
+        each = [(of_seed(predictions, its), of_seed(validation, its)) for its in seeds]
+        parts = [table(own, split, valid, regression, resamples, seed) for own, valid in each]
+        return pd.concat(parts, ignore_index=True)
     choosing = None if validation is None else {x.name: x for x in labels_of(validation)}
     rows = []
     for label in labels_of(predictions):
         row = {"label": label.name, "n": len(label.truth), "positives": int(label.truth.sum())}
-        row |= {"confidence": CONFIDENCE, "reason": label.reason}
+        row |= {"confidence": CONFIDENCE, "reason": label.reason, SEED: next(iter(seeds), None)}
         row |= _choice(label.name, split, choosing)
         if label.reason is None:
             row |= _worth(label, row.get("threshold"), resamples, seed)
@@ -63,11 +72,15 @@ def table(
             row |= _errors(predictions, label.name)
         rows.append(row)
     columns = [*COLUMNS, *(REGRESSION if regression else [])]
-    return pd.DataFrame(rows).reindex(columns=columns)
+    return with_seeds(pd.DataFrame(rows)).reindex(columns=columns)
 
 
 def mean_auroc(rows: pd.DataFrame) -> tuple[float, int]:
-    """Return the mean AUROC over the labels that have one, and their number."""
+    """Return the mean AUROC over the labels that have one, and their number.
+
+    Args:
+        rows: of one training seed.
+    """
     known = rows["auroc"].dropna()
     return float(known.mean()), len(known)
 
@@ -124,11 +137,14 @@ def markdown(rows: pd.DataFrame, heading: str) -> str:
     """Return the table as Markdown, with the mean AUROC and what the threshold is worth below."""
     head = ["label", "n", "positives", "AUROC ↑", "Youden's threshold", "sensitivity"]
     head += ["specificity", "accuracy", "F1", "accuracy at 0.5", "F1 at 0.5"]
+    several = len(seeds_of(rows)) > 1
+    head = ["training seed"] * several + head
     regression = "mae" in rows
     head += ["MAE ↓", "RMSE ↓", "Spearman ↑"] if regression else []
     lines = []
     for row in rows.to_dict("records"):
-        cells = [f"`{row['label']}`", str(row["n"]), str(row["positives"])]
+        cells = [str(row[SEED])] * several
+        cells += [f"`{row['label']}`", str(row["n"]), str(row["positives"])]
         if pd.isna(row["auroc"]):
             cells += [f"– ({row['reason']})", *["–"] * 7]
         else:
@@ -144,9 +160,13 @@ def markdown(rows: pd.DataFrame, heading: str) -> str:
 
 def notes(rows: pd.DataFrame) -> list[str]:
     """Return what must be said beside the table."""
-    mean, count = mean_auroc(rows)
-    said = [f"mean AUROC {_number(mean)} over the {count} of {len(rows)} labels that have one"]
-    skipped = rows.loc[rows["auroc"].isna(), ["label", "reason"]].to_numpy()
+    said = []
+    for seed, its in numbered(rows).groupby(SEED, sort=False):
+        mean, count = mean_auroc(its)
+        whose = f"training seed {seed}: " * (len(seeds_of(rows)) > 1)
+        told = f"{whose}mean AUROC {_number(mean)} over the {count} of {len(its)} labels"
+        said.append(f"{told} that have one")
+    skipped = rows.loc[rows["auroc"].isna(), ["label", "reason"]].drop_duplicates().to_numpy()
     said += [f"`{name}` has none and is averaged nowhere: {reason}" for name, reason in skipped]
     said += [
         f"AUROC [{CONFIDENCE:.0%} interval: bootstrap clustered by group; –: fewer than two groups "
@@ -159,7 +179,7 @@ def notes(rows: pd.DataFrame) -> list[str]:
         )
     missing = rows[rows["threshold"].isna()]
     for reason, part in missing.groupby("threshold_reason", sort=False):
-        names = ", ".join(f"`{name}`" for name in part["label"])
+        names = ", ".join(f"`{name}`" for name in part["label"].unique())
         said.append(f"no threshold for {names}: {reason}")
     if "mae" in rows:
         said.append("AUROC, accuracy and F1: over images whose value is exactly 0 or 1")
@@ -171,7 +191,8 @@ def make(run: FinishedRun, resamples: int = RESAMPLES) -> pd.DataFrame | None:
     if run.predictions is None:
         return None
     split = run.about["split"]
-    rows = table(run.predictions, split, run.validation, run.head == "regression", resamples)
+    predictions, validation = run.every_prediction, run.every_validation
+    rows = table(predictions, split, validation, run.head == "regression", resamples)
     heading = f"data set {run.dataset}, model {run.about['model']}, split {split}"
     run.write_csv("thresholds.csv", rows)
     run.write("roc.md", markdown(rows, heading))

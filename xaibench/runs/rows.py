@@ -16,6 +16,7 @@ from xaibench.metrics.base import (
     Scores,
     TwinMetric,
 )
+from xaibench.store.schema import SEED
 from xaibench.types import Precision, Task
 
 Row = dict[str, object]
@@ -26,7 +27,8 @@ class Block:
     """A batch with what every row of it says.
 
     Attributes:
-        rows: one an image: run, dataset, split, model, image, group, label, target, p_target.
+        rows: one an image: run, dataset, split, model, training_seed, image, group, label, target,
+            p_target.
     """
 
     batch: Batch
@@ -119,7 +121,7 @@ def curve_rows(
     rows = []
     for name, curve in result.curves.items():
         for i, (x, y) in zip(at, _points(curve), strict=True):
-            row = {k: block.rows[i][k] for k in ("run", "image", "target")}
+            row = {k: block.rows[i][k] for k in ("run", SEED, "image", "target")}
             rows.append(
                 row | {"explainer": explainer, "metric": metric, "curve": name, "x": x, "y": y}
             )
@@ -145,7 +147,7 @@ def prediction_rows(
     """Return rows about the model alone, over a whole split.
 
     Args:
-        about: what is the same in every row: run, dataset, split, model.
+        about: what is the same in every row: run, dataset, split, model, training_seed.
     """
     rows = []
     for metric in metrics.values():

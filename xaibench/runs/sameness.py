@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from xaibench.store.cells import Cell
-from xaibench.store.schema import ITEM
+from xaibench.store.schema import ITEM, SEED
 from xaibench.store.seal import SEAL, sealed, sums
 
 _ENVIRONMENT = ("code", "python", "system", "processor", "threads", "device")
@@ -60,19 +60,28 @@ def of_environment(then: Mapping[str, object], now: Mapping[str, object]) -> Ite
         yield Check("environment", "the same code, packages and device", True)
 
 
-def of_predictions(then: pd.DataFrame, now: pd.DataFrame, tolerance: float) -> Check:
-    """Return whether the models say of every image what they said."""
+def of_predictions(
+    then: pd.DataFrame, now: pd.DataFrame, tolerance: float, whose: str = ""
+) -> Check:
+    """Return whether the models say of every image what they said.
+
+    Args:
+        whose: of which training seed, in words.
+    """
     columns = [c for c in now.columns if c.startswith("p_")]
     old = then.drop_duplicates("image").set_index("image")[columns].reindex(now["image"])
     largest = largest_difference(old.to_numpy(), now[columns].to_numpy())
     said = f"largest difference {largest:.2g} over {len(now)} images"
-    return Check("predictions", said, largest <= tolerance)
+    return Check(f"predictions{whose}", said, largest <= tolerance)
 
 
 def of_cell(cell: Cell, then: pd.DataFrame, now: pd.DataFrame, tolerance: float) -> Check:
     """Return whether a cell's scores are those of the run."""
     what = f"{cell.explainer}, block {cell.block}"
     own = then[then["explainer"] == cell.explainer]
+    if cell.seed is not None:
+        what += f", training seed {cell.seed}"
+        own = own[own[SEED] == cell.seed]
     keys = [*ITEM, "metric"]
     both = now.merge(own, on=keys, how="left", suffixes=("", "_then"), indicator=True)
     alone = int((both["_merge"] == "left_only").sum())

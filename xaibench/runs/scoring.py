@@ -29,6 +29,7 @@ from xaibench.models.base import Classifier, PassCount
 from xaibench.runs.rows import OUTCOMES, Block, Outcome, RunMetric, curve_rows
 from xaibench.store.cells import Cell, CellResult
 from xaibench.store.provenance import hardware
+from xaibench.store.schema import SEED
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class Scorer:
     def _about(self, cell: Cell, block: Block) -> dict[str, object]:
         """Return what a cell's row of timings says of it, whatever it cost."""
         return {
-            "run": block.rows[0]["run"],
+            **{k: block.rows[0][k] for k in ("run", SEED)},
             "block": cell.block,
             "images": len(block.batch),
             "device": hardware(device_name(self.model.device), torch.get_num_threads()),

@@ -15,7 +15,7 @@ from xaibench.runs.manifest import describe
 from xaibench.runs.present import present
 from xaibench.runs.recording import record
 from xaibench.runs.selection import check_images, too_few_at_most
-from xaibench.runs.subject import Subject
+from xaibench.runs.subject import subjects_of
 from xaibench.runs.submission import check_submission
 from xaibench.segmentation.segmenter import Segmenter, workers_beside
 from xaibench.store.provenance import code_version, plugin_version
@@ -55,13 +55,13 @@ def run(
         if few := too_few_at_most(config.images, data):
             progress.say(few)
         fitted = fitted_models(config, data, place)
-        subject = Subject.of(config, data, fitted, progress)
-        manifest = describe(config, subject, folder.run, place.device)
+        subjects = subjects_of(config, data, fitted, progress)
+        manifest = describe(config, subjects, folder.run, place.device)
         folder.write_manifest(manifest | {"status": "running"})
         folder.write_table("training_log.csv", training_log(fitted))
         with Segmenter(place.cache / "segments", workers_beside(place.device)) as segmenter:
-            blocks = explain_and_score(config, subject, folder, segmenter, progress)
-        record(config, subject, folder, blocks)
+            blocks = explain_and_score(config, subjects, folder, segmenter, progress)
+        record(config, subjects, folder, blocks)
     present(folder.path, progress)
     seal(folder.path)
     folder.write_manifest(manifest | {"status": "finished"})

@@ -19,13 +19,15 @@ from xaibench.progress import Progress
 from xaibench.runs.cells import explain_and_score
 from xaibench.runs.fitting import Workplace, fitted_models
 from xaibench.runs.sameness import Check, of_cell, of_environment, of_files, of_predictions
-from xaibench.runs.subject import Subject
+from xaibench.runs.subject import subjects_of
 from xaibench.segmentation.segmenter import Segmenter, workers_beside
 from xaibench.store.cells import Cell
 from xaibench.store.finished import FinishedRun
 from xaibench.store.provenance import environment
 from xaibench.store.run_folder import RunFolder
+from xaibench.store.schema import SEED
 from xaibench.store.seal import SEAL
+from xaibench.store.training_seeds import UNTOLD, numbered, seeds_of, with_seeds
 from xaibench.training.checkpoint import Checkpoint, MissingCheckpointError
 from xaibench.types import Data
 
@@ -112,8 +114,12 @@ def _of_numbers(
     same = set(keys) == set(checkpoints(run.manifest["model"]))
     told = ", ".join(key[:16] for key in keys)
     yield Check("checkpoint", f"{told}" if same else f"{told} is not the run's", same)
-    subject = Subject.of(config, data, fitted, place.progress)
-    yield of_predictions(run.predictions, subject.predictions, asked.tolerance)
+    subjects = subjects_of(config, data, fitted, place.progress)
+    for subject in subjects:
+        every = run.every_prediction
+        own = every[numbered(every)[SEED].isin([subject.seed, UNTOLD])]
+        whose = f", training seed {subject.seed}" * (len(subjects) > 1)
+        yield of_predictions(own, subject.predictions, asked.tolerance, whose)
     with (
         tempfile.TemporaryDirectory() as temporary,
         Segmenter(place.cache / "segments", workers_beside(place.device)) as segmenter,
@@ -123,7 +129,7 @@ def _of_numbers(
         folder.pass_over(others)
         # As many images a block as on the run's own device, whose `auto` may be another.
         config = config.model_copy(update={"images_per_block": size})
-        explain_and_score(config, subject, folder, segmenter, place.progress)
+        explain_and_score(config, subjects, folder, segmenter, place.progress)
         for cell in chosen:
             yield of_cell(cell, run.scores, folder.scores(cell), asked.tolerance)
 
@@ -176,9 +182,10 @@ def _mend(asked: Asked) -> str:
 
 def sampled(timings: pd.DataFrame, count: int, seed: int) -> tuple[list[Cell], list[Cell], int]:
     """Return a seeded draw of a run's cells with an explainer, all others, and images a block."""
-    rows = timings[["explainer", "block"]].astype(object)
-    rows = rows.where(rows.notna(), None)
-    cells = [Cell(explainer, int(block)) for explainer, block in rows.to_numpy()]
+    several = len(seeds_of(timings)) > 1
+    rows = with_seeds(timings)[["explainer", "block", SEED]].astype(object)
+    rows = rows.where(rows.notna(), None).to_numpy()
+    cells = [Cell(name, int(block), int(its) if several else None) for name, block, its in rows]
     able = [cell for cell in cells if cell.explainer is not None]
     places = np.random.default_rng(seed).permutation(len(able))[:count]
     chosen = [able[place] for place in sorted(places)]

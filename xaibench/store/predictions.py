@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from xaibench.store.schema import SEED
 from xaibench.types import Data
 
 
@@ -31,13 +32,19 @@ def prediction_table(
     return table
 
 
-def with_selection(predictions: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
-    """Return the predictions with ``target`` and ``p_target`` of what was explained, and
-    ``selected``: whether it was.
+def with_selection(predictions: pd.DataFrame, items: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return the predictions with ``target`` and ``p_target`` of what was explained, ``selected``:
+    whether it was, and before all ``training_seed``.
     """
     chosen = items[["image", "target", "p_target"]]
     table = predictions.merge(chosen, on="image", how="left", validate="one_to_many")
+    table = with_seed(table, seed)
     return table.assign(selected=table["target"].notna())
+
+
+def with_seed(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return the table with ``training_seed`` before all other columns."""
+    return table.assign(**{SEED: seed})[[SEED, *table.columns]]
 
 
 def outcomes(items: pd.DataFrame) -> pd.Series:
