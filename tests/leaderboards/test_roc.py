@@ -316,6 +316,10 @@ def test_each_training_seed_has_rows_of_its_own(tmp_path):
         pd.testing.assert_frame_equal(
             found.drop(columns="training_seed"), wanted.drop(columns="training_seed")
         )
+    images = validation()
+    valid = [images.assign(training_seed=9), images.assign(training_seed=2, p_edema=0.25)]
+    chosen = thresholds.table(pd.concat(seeds), "test", pd.concat(valid), resamples=20)
+    assert chosen.groupby("training_seed", sort=False)["threshold"].first().tolist() == [0.6, 0.25]
     text = thresholds.markdown(rows, "toy")
     assert "| training seed | label |" in text
     assert "| 2 | `edema` | 6 | 3 | 0.111" in text

@@ -147,6 +147,24 @@ def test_without_predictions_confidence_is_left(run):
     assert "no predictions are kept" in (run / "leaderboard_strata.md").read_text()
 
 
+def test_each_training_seed_has_its_own_confidence_outcome_and_evidence(run):
+    """A second model that is unsure of all images, right about all, and shown one more mask."""
+    one, two = scores().assign(training_seed=3), scores().assign(training_seed=1, p_target=0.55)
+    pd.concat([one, two]).to_parquet(run / "scores.parquet")
+    rows = predictions()
+    other = rows.assign(training_seed=1, p_target=0.55, predicted="tumour")
+    pd.concat([rows.assign(training_seed=3), other]).to_parquet(run / "predictions.parquet")
+    with h5py.File(run / "maps.h5", "r+") as file:
+        own = masks()
+        own[-1].flat[:4] = 1
+        file["seeds/1/masks/evidence"] = own
+    found = make(ScoredRun(run), flips=50).groupby("stratum", sort=False)["rows"].first()
+    assert found["below 0.6"] == 5 + IMAGES
+    assert found["wrong"] == 8
+    assert found["correct"] == 16 + IMAGES
+    assert found.iloc[:3].sum() == 18 + 19
+
+
 def test_the_file_reads_as_it_was_made(run):
     rows = make(ScoredRun(run), flips=50)
     again = ScoredRun(run).csv("leaderboard_strata.csv")

@@ -28,6 +28,16 @@ def finished(tmp_path_factory) -> Path:
         return Lab(tmp_path_factory.mktemp("verified")).run("out", twin)
 
 
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory) -> Path:
+    """The folder of a run of two training seeds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for slow in ("draw_all", "write_page"):
+            patch.setattr(f"xaibench.runs.present.{slow}", lambda *_: None)
+        small = ("metrics={deletion: {steps: 4}}", "explainers={random: , darkness: }")
+        return Lab(tmp_path_factory.mktemp("seeds")).run("out", *small, "training.seeds=[3, 1]")
+
+
 @pytest.fixture
 def run(finished, tmp_path) -> Path:
     """A copy of the run and of its cache, which a test may change."""
@@ -57,6 +67,34 @@ def test_an_untouched_run_passes_and_stays_as_it_is(run, monkeypatch):
     # deletion and the three similarities, of two images
     assert {found[c].said for c in cells} == {"largest difference 0 over 8 scores"}
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_each_training_seed_is_verified(seeds, monkeypatch):
+    monkeypatch.setattr("xaibench.training.loop._Run", None)
+    found = checks(seeds, cells=99)
+    assert all(check.passed is not False for check in found.values())
+    cells = [
+        f"{e}, block {b}, training seed {seed}"
+        for seed in (3, 1) for e in ("random", "darkness") for b in (0, 1)
+    ]  # fmt: skip
+    assert list(found)[5:] == [
+        "predictions, training seed 3",
+        "predictions, training seed 1",
+        *cells,
+    ]
+    assert found["checkpoint"].said.count(", ") == 1
+
+
+def test_a_changed_score_of_one_training_seed_is_found_there(seeds, tmp_path):
+    out = seeds.parents[1]
+    shutil.copytree(out, tmp_path / "out")
+    run = tmp_path / "out" / seeds.relative_to(out)
+    rows = pd.read_parquet(run / "scores.parquet")
+    rows.loc[rows["training_seed"].eq(1) & rows["explainer"].eq("random"), "value"] += 0.5
+    rows.to_parquet(run / "scores.parquet")
+    seal(run)
+    names = {f"random, block {block}, training seed 1" for block in (0, 1)}
+    assert set(failed(run, cells=99)) == names
 
 
 def test_so_many_cells_are_drawn_as_were_asked_for(run):
