@@ -35,14 +35,23 @@ class Kind:
 
 
 SEGMENTS = {"title": "{}", "x": "fraction of segments occluded", "y": "fall of the score"}
+PIXELS = {"title": "{}", "x": "fraction of pixels replaced"}
 AREA = SEGMENTS | {"title": "{} by area", "x": "fraction of area occluded"}
 KINDS = {
     "deletion": Kind("{} ↓", "fraction of pixels replaced"),
     "insertion": Kind("{} ↑", "fraction of pixels restored"),
+    "deletion@lerf": Kind("{} ↑", "fraction of pixels replaced, least relevant first"),
+    "insertion@lerf": Kind("{} ↓", "fraction of pixels restored, least relevant first"),
     "morf": Kind(**SEGMENTS, line="-"),
     "lerf": Kind(**SEGMENTS, line="--"),
     "morf@area": Kind(**AREA, line="-"),
     "lerf@area": Kind(**AREA, line="--"),
+    "morf@pixels": Kind(**PIXELS, line="-"),
+    "lerf@pixels": Kind(**PIXELS, line="--"),
+    **{
+        how: Kind("{}: " + how, "fraction of layers drawn anew", "likeness to the trained model's")
+        for how in ("spearman", "spearman_abs", "ssim")
+    },
 }
 
 
@@ -95,7 +104,7 @@ def draw(
     entries = _entries(known, seen)
     if any(_kind(curve).line for curve in known["curve"].unique()):
         for line, order in (("-", "most"), ("--", "least")):
-            entries[f"drop: {order} important first"] = swatch(color="black", ls=line)
+            entries[f"{order} important first"] = swatch(color="black", ls=line)
     images = known["image"].nunique()
     maps = len(known.drop_duplicates([SEED, "image", "target"]))
     told = f"{images} images" if maps == images else f"{maps} maps of {images} images"

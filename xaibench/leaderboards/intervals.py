@@ -26,7 +26,7 @@ from xaibench.leaderboards.sign_flips import MIN_GROUPS
 
 MIN_BOUNDED = 4
 MIN_DF = MIN_GROUPS - 1
-"""Degrees of freedom that values without bounds need: a group that outweighs the rest leaves few."""
+"""Degrees of freedom that values without bounds need; a group that outweighs others leaves few."""
 RESAMPLES = 1999
 
 

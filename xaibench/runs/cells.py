@@ -28,13 +28,14 @@ class _Work:
     Attributes:
         images: of the block.
         cells: of the block, with those that are done.
+        its: the model that answers for the block's targets.
         groups: cells that are scored together; of each group at least one is missing.
         make: makes the block.
     """
 
     images: int
     cells: int
-    scorer: Scorer
+    its: Fitted
     groups: list[list[Cell]]
     make: Callable[[], Block]
 
@@ -63,9 +64,13 @@ def explain_and_score(
     making = made_ahead([each.make for each in work], subjects[0].fitted[0].model.device)
     stage = progress.stage("Explaining and scoring", total, total - sum(e.left for e in work))
     with closing(making), stage as advance:
+        scorer = None
         for each, block in zip(work, making, strict=True):
+            # One for all blocks of a model: it keeps the models that metrics compare with.
+            if scorer is None or scorer.model is not each.its.model:
+                scorer = _scorer(config, each.its)
             for group in each.groups:
-                results = _results(each.scorer, config.explainers, group, block)
+                results = _results(scorer, config.explainers, group, block)
                 for cell, result in results.items():
                     if not folder.has(cell):
                         folder.write(cell, result)
@@ -91,9 +96,8 @@ def _work_of(
         left = [g for g in groups if not all(map(folder.has, g))]
         explainers = [config.explainers[c.explainer] for g in left for c in g if c.explainer]
         maker = _maker(config, subject, its, folder.run, segmenter)
-        scorer = Scorer(its.model, config.metrics, config.segments.id, its.twin)
         make = partial(maker, rows, explainers)
-        work.append(_Work(len(rows), len(cells), scorer, left, make))
+        work.append(_Work(len(rows), len(cells), its, left, make))
     return work
 
 
@@ -115,6 +119,10 @@ def _maker(
         device=its.model.device,
         segmenter=segmenter,
     )
+
+
+def _scorer(config: RunConfig, its: Fitted) -> Scorer:
+    return Scorer(its.model, config.metrics, config.segments.id, its.twin, config.seed)
 
 
 def scored_together(cells: Sequence[Cell], images: int, batch_size: int) -> Iterator[list[Cell]]:

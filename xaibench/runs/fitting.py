@@ -12,7 +12,7 @@ import torch
 from xaibench.config.run_config import RunConfig, plugin_parameters
 from xaibench.engine import automatic_batch_size
 from xaibench.errors import UserError
-from xaibench.metrics.base import TwinMetric
+from xaibench.metrics.base import ComparisonMetric
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress
 from xaibench.store.provenance import plugin_version, training_version
@@ -170,7 +170,8 @@ def trained_model(
 
 def twin_model(config: RunConfig, lesson: Lesson, place: Workplace) -> Classifier | None:
     """Return the model trained likewise on permuted labels, if a metric compares with it."""
-    if not any(isinstance(m, TwinMetric) for m in config.metrics.values()):
+    metrics = [m for m in config.metrics.values() if isinstance(m, ComparisonMetric)]
+    if not any(m.needs_twin for m in metrics):
         return None
     place.progress.say("The twin, trained on permuted labels:")
     training = config.training.model_copy(update={"shuffle_labels": True})

@@ -9,12 +9,12 @@ import numpy as np
 
 from xaibench.engine import Batch
 from xaibench.metrics.base import (
+    ComparisonMetric,
     Curve,
     ImageMetric,
     MapMetric,
     PredictionMetric,
     Scores,
-    TwinMetric,
 )
 from xaibench.store.schema import SEED
 from xaibench.types import Precision, Task
@@ -64,7 +64,7 @@ class RunMetric:
         precision: of the run's passes.
     """
 
-    metric: MapMetric | TwinMetric | ImageMetric | PredictionMetric
+    metric: MapMetric | ComparisonMetric | ImageMetric | PredictionMetric
     label: str
     segments: str
     precision: Precision
@@ -83,11 +83,14 @@ class RunMetric:
         at = [i for i, outcome in enumerate(outcomes) if outcome.scored]
         rows = []
         for name, protocol in self.protocols(block.batch.masks).items():
+            low, high = self.metric.value_bounds(name)
             shared = about | {
                 # The label in the config in place of the metric's own name.
                 "metric": self.label + name.removeprefix(self.metric.name),
                 "protocol": protocol,
-                "higher_is_better": self.metric.higher_is_better,
+                "higher_is_better": self.metric.direction(name),
+                "bound_low": low,
+                "bound_high": high,
             }
             values = _spread(result, name, at, len(block.batch))
             rows += [
@@ -153,11 +156,14 @@ def prediction_rows(
     for metric in metrics.values():
         values = metric.score_predictions(labels, probabilities, task=task, seed=seed)
         for name, value in values.items():
+            low, high = metric.value_bounds(name)
             known = bool(np.isfinite(value))
             own = {
                 "metric": name,
                 "protocol": metric.protocol(name, ""),
-                "higher_is_better": metric.higher_is_better,
+                "higher_is_better": metric.direction(name),
+                "bound_low": low,
+                "bound_high": high,
                 "value": value,
                 "status": "ok" if known else "undefined",
                 "reason": None if known else "needs images of at least two labels",

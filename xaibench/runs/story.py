@@ -7,7 +7,7 @@ from pathlib import Path
 from xaibench.config.run_config import RunConfig, dump
 from xaibench.engine.device import choose_device, reproducible
 from xaibench.errors import UserError
-from xaibench.metrics.base import MapMetric, TwinMetric
+from xaibench.metrics.base import ComparisonMetric, MapMetric
 from xaibench.progress import Progress, for_terminal
 from xaibench.runs.cells import explain_and_score
 from xaibench.runs.fitting import Workplace, fitted_models, training_log
@@ -40,7 +40,7 @@ def run(
     if progress is None:
         with for_terminal() as shown:
             return run(config, out, shown)
-    if not any(isinstance(m, MapMetric | TwinMetric) for m in config.metrics.values()):
+    if not any(isinstance(m, MapMetric | ComparisonMetric) for m in config.metrics.values()):
         raise UserError("metrics: name one that scores maps, such as deletion")
     place = Workplace(choose_device(config.device), Path(out) / "cache", progress)
     with reproducible(config.seed):

@@ -30,6 +30,8 @@ SCORES = pa.schema(
         ("metric", _TEXT),
         ("protocol", _TEXT),
         ("higher_is_better", pa.bool_()),
+        ("bound_low", pa.float64()),
+        ("bound_high", pa.float64()),
         ("value", pa.float64()),
         ("status", _TEXT),
         ("reason", _TEXT),
@@ -39,7 +41,7 @@ SCORES = pa.schema(
 )
 """One row for each training seed x image x explainer x metric; a metric that needs no map has no
 explainer, one of the model alone has no image either. ``params`` are the explainer's, or else the
-metric's.
+metric's. ``bound_low`` and ``bound_high`` are what the metric's values can be at least and at most.
 ``status``: ok, constant (the map says nothing), nan, failed, or undefined (the metric has no value
 there by its definition). Passes are those of the map, an image. Wall times vary from run to run
 and stand apart, in ``TIMINGS``, so that one seed gives the same bytes."""

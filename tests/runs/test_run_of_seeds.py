@@ -198,6 +198,13 @@ def test_pictures_show_the_first_seed_and_say_so(whole, said):
     assert "training seed" in (whole / "leaderboard_by_target.md").read_text()
 
 
+def test_the_leaderboard_tells_every_model_alone(whole):
+    alone = read(whole, "scores").query("metric == 'auroc'")
+    text = (whole / "leaderboard.md").read_text()
+    for seed, value in zip(alone["training_seed"], alone["value"], strict=True):
+        assert f"auroc (training seed {seed}) {value:.3f}" in text
+
+
 def test_the_leaderboard_is_over_images_and_seeds(whole):
     table = leaderboard(whole)
     rows = table[table["metric"] == "deletion"].set_index("explainer")
