@@ -64,8 +64,8 @@ def test_an_untouched_run_passes_and_stays_as_it_is(run, monkeypatch):
         *cells,
     ]
     assert all(check.passed is not False for check in found.values())
-    # deletion and the three similarities, of two images
-    assert {found[c].said for c in cells} == {"largest difference 0 over 8 scores"}
+    # deletion, three similarities and their controls, of two images
+    assert {found[c].said for c in cells} == {"largest difference 0 over 14 scores"}
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
@@ -132,7 +132,7 @@ def test_a_score_that_was_changed_together_with_its_checksum_is_found(run):
     seal(run)
     found = failed(run, cells=99)
     assert set(found) == {"darkness, block 0", "darkness, block 1"}
-    assert found["darkness, block 0"].startswith("largest difference 0.001 over 8 scores")
+    assert found["darkness, block 0"].startswith("largest difference 0.001 over 14 scores")
     assert failed(run, cells=99, tolerance=0.01) == {}
 
 
