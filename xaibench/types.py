@@ -24,6 +24,12 @@ Acceleration = Literal["none", "compile", "cuda_graph"]
 """What full batches run through besides batch norm folding. ``compile``: ``torch.compile``, half
 a minute at the start of each run. ``cuda_graph``: one replayed graph, on a CUDA device."""
 
+VALIDATION = "valid"
+"""The split on which training is watched and thresholds are chosen."""
+
+MIN_GROUPS = 6
+"""Patients or slides below which nothing is tested: no interval, no p-value, no mark."""
+
 # Names for the shapes of arrays.
 Images = UInt8[np.ndarray, "n height width channel"] | Float[np.ndarray, "n height width channel"]
 Labels = Shaped[np.ndarray, "n *labels"]

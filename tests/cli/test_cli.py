@@ -14,6 +14,7 @@ import pytest
 
 from xaibench.registry import Registry
 from xaibench.runs import story as run_module
+from xaibench.runs import verifying
 from xaibench.store import run_folder as results
 
 TINY = Path(__file__).parents[2] / "configs" / "tiny.yaml"
@@ -50,6 +51,8 @@ BAD = GOOD.replace("scores[:, None, None] * ", "scores.sum() * ")
         (("check", "dataset:pcam"), "a dataset cannot be checked yet"),
         (("leaderboard", "no/such/folder"), "no/such/folder"),
         (("report", "no/such/folder"), "no/such/folder"),
+        (("verify", "no/such/folder"), "no/such/folder"),
+        (("compare", "no/such/folder", "no/other"), "no/such/folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(xaibench, words, said):
@@ -171,6 +174,36 @@ def test_leaderboard_merges_runs(xaibench, tmp_path):
     }
 
 
+def test_leaderboard_prints_one_format_and_writes_only_where_it_is_told(xaibench, tmp_path):
+    run = put_run(tmp_path / "run", "resnet18")
+    before = sorted(run.iterdir())
+    code, out, err = xaibench("leaderboard", run, "--format", "csv", "--metric", "deletion")
+    assert (code, err) == (0, "")
+    assert out.startswith("dataset,split,model,explainer,metric,mean")
+    assert sorted(run.iterdir()) == before
+    words = ("--by", "target", "--format", "tex", "--out", tmp_path / "new")
+    code, out, _ = xaibench("leaderboard", run, *words)
+    assert code == 0
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["leaderboard_by_target.tex"]
+    assert (tmp_path / "new" / "leaderboard_by_target.tex").read_text() == out
+    xaibench("leaderboard", run, "--by", "finding", "--out", tmp_path / "all")
+    assert {path.suffix for path in (tmp_path / "all").iterdir()} == {".md", ".tex", ".csv"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--metric", "deltion"), "--metric: unknown metric 'deltion'; allowed: deletion (did you"),
+        (("--by", "label"), "--by: unknown 'label'; allowed: finding, target"),
+        (("--format", "latex"), "--format: unknown 'latex'; allowed: csv, md, tex (did you"),
+    ],
+)
+def test_leaderboard_names_what_is_allowed(xaibench, tmp_path, words, said):
+    code, out, err = xaibench("leaderboard", put_run(tmp_path / "run", "vgg11"), *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"xaibench: {said}")
+
+
 def test_leaderboard_refuses_to_merge_protocols(xaibench, tmp_path):
     one = put_run(tmp_path / "one", "resnet18")
     two = put_run(tmp_path / "two", "vgg11", "deletion[steps=9]")
@@ -179,6 +212,16 @@ def test_leaderboard_refuses_to_merge_protocols(xaibench, tmp_path):
     assert err.count("\n") == 1
     assert "deletion[steps=4]" in err
     assert "deletion[steps=9]" in err
+
+
+def test_compare_prints_what_differs_and_writes_where_it_is_told(xaibench, tmp_path):
+    one, two = (put_run(tmp_path / model, model) for model in ("resnet18", "vgg11"))
+    code, out, err = xaibench("compare", one, two, "--out", tmp_path / "out")
+    assert (code, err) == (0, "")
+    assert "| model | use | resnet18 | vgg11 |" in out
+    assert "| `lime` | deletion ↓ | 0.335 | 0.335 | +0.000 [+0.000, +0.000] | 1.000 |" in out
+    assert (tmp_path / "out" / "comparison.md").read_text() + "\n" == out
+    assert (tmp_path / "out" / "comparison.csv").is_file()
 
 
 def test_run_prints_the_leaderboard_and_where_the_results_are(xaibench, tmp_path, monkeypatch):
@@ -206,3 +249,27 @@ def test_ctrl_c_is_exit_code_130(xaibench, tmp_path, monkeypatch):
     assert err == (
         "xaibench: stopped; what is done is kept, and the same command goes on from there\n"
     )
+
+
+@pytest.mark.parametrize(("passed", "code", "told"), [(None, 0, "verified"), (False, 1, "1 of 2")])
+def test_verify_prints_every_check_and_fails_where_one_does(
+    xaibench, tmp_path, monkeypatch, passed, code, told
+):
+    asked = []
+
+    def verify(what, progress):
+        asked.append(what)
+        yield verifying.Check("files", "12 tables and maps are as they were written", True)
+        yield verifying.Check("lime, block 3", "largest [difference] 0.1", passed)
+
+    monkeypatch.setattr(verifying, "verify", verify)
+    found, out, err = xaibench("verify", tmp_path, "--cells", 5, "--tolerance", 0.001)
+    assert (found, err) == (code, "")
+    (what,) = asked
+    assert (what.folder, what.cells, what.tolerance, what.cache) == (tmp_path, 5, 0.001, None)
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[1] == "ok files 12 tables and maps are as they were written"
+    mark = "note" if passed is None else "FAILED"
+    assert lines[2] == f"{mark} lime, block 3 largest [difference] 0.1"
+    assert lines[3].startswith(told)
+    assert "(tolerance 0.001)" in lines[3]

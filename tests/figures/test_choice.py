@@ -60,9 +60,16 @@ def test_a_finding_without_a_threshold_has_none():
 
 def test_of_two_classes_the_second_is_the_finding():
     table = one_of_two()
-    cut = thresholds(table)
+    cut = thresholds(table, table)
     assert cut == {"yes": 0.9}
     assert true_positives(table, cut)["image"].tolist() == ["a"]
+
+
+@pytest.mark.parametrize("validation", ["none", "of one class"])
+def test_without_a_threshold_of_validation_images_it_is_one_half(validation):
+    table = one_of_two()
+    others = None if validation == "none" else table.assign(label="no")
+    assert thresholds(table, others) == {"yes": 0.5}
 
 
 def test_failures_come_worst_first():

@@ -38,7 +38,7 @@ def explained(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_fourteen_labels_have_a_panel_each(legible):
     labels = labels_of(predictions())
-    rows = thresholds.table(predictions(), "test", resamples=20)
+    rows = thresholds.table(predictions(), "test", predictions(24), resamples=20)
     figure = roc.draw(labels, rows, "toy (generated), net, split test")
     panels = [ax for ax in figure.axes if ax.axison]
     assert [ax.get_title().split("\n")[0] for ax in panels] == FINDINGS
@@ -58,7 +58,7 @@ def test_fourteen_labels_have_a_panel_each(legible):
 
 
 def test_a_label_without_a_curve_says_why():
-    rows = thresholds.table(predictions(), "test", resamples=20)
+    rows = thresholds.table(predictions(), "test", predictions(24), resamples=20)
     hernia = roc.draw(labels_of(predictions()), rows, "toy").axes[13]
     assert not hernia.lines
     assert hernia.texts[0].get_text().replace("\n", " ") == "all 30 known labels are negative"
@@ -67,13 +67,23 @@ def test_a_label_without_a_curve_says_why():
 def test_one_label_is_one_panel(legible):
     table = predictions()[["image", "group", "label_Hernia", "p_Hernia"]]
     table["label_Hernia"] = np.arange(30) % 2
-    rows = thresholds.table(table, "valid", resamples=20)
+    rows = thresholds.table(table, "test", table.iloc[:20], resamples=20)
     figure = roc.draw(labels_of(table), rows, "toy")
     assert len(figure.axes) == 1
     assert figure.get_figwidth() == 3.5
-    assert "Youden's point, chosen on valid" in [
+    assert "Youden's threshold, chosen on valid" in [
         t.get_text() for t in figure.legends[0].get_texts()
     ]
+    legible(figure)
+
+
+def test_a_curve_without_a_threshold_has_no_point(legible):
+    rows = thresholds.table(predictions(), "valid", resamples=20)
+    figure = roc.draw(labels_of(predictions()), rows, "toy")
+    assert len(figure.axes[0].lines) == 2  # chance and the curve
+    assert figure.axes[0].texts[0].get_text() == "no threshold\n10 of 30 pos."
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["ROC curve; AUROC [95 % interval]", "chance"]
     legible(figure)
 
 
@@ -142,7 +152,7 @@ def test_the_galleries_show_grad_cam_if_it_is_there():
 
 def test_true_positives_are_titled_by_prediction_and_truth(legible):
     table = predictions()
-    cuts = choice.thresholds(table)
+    cuts = choice.thresholds(table, predictions(24))
     rows = choice.true_positives(explained(table), cuts)
     images = np.zeros((len(rows), 16, 16, 1), "uint8")
     maps = np.random.default_rng(0).random((len(rows), 16, 16))

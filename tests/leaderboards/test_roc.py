@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from xaibench.leaderboards import thresholds
-from xaibench.leaderboards.roc import Label, auroc, auroc_interval, curve, labels_of, youden
+from xaibench.leaderboards.roc import (
+    Label,
+    auroc,
+    auroc_interval,
+    curve,
+    labels_of,
+    operating_point,
+    youden,
+)
 from xaibench.store.finished import FinishedRun
 
 NAN = math.nan
@@ -89,6 +98,23 @@ def test_of_equal_thresholds_the_highest_is_taken():
     assert (point.value, point.sensitivity, point.specificity) == (0.9, 0.5, 1.0)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_threshold_chosen_elsewhere_is_worth_what_is_counted(seed):
+    label = drawn(seed)
+    for threshold in (-1.0, 0.4, 0.51, 2.0):
+        hits = spared = 0
+        for truth, score in zip(label.truth, label.scores, strict=True):
+            hits += bool(truth) and score >= threshold
+            spared += not truth and score < threshold
+        point = operating_point(label, threshold)
+        assert point.value == threshold
+        assert point.sensitivity == pytest.approx(hits / label.truth.sum())
+        assert point.specificity == pytest.approx(spared / (~label.truth).sum())
+    best = youden(label)
+    again = operating_point(label, best.value)
+    assert astuple(again) == pytest.approx(astuple(best), rel=1e-15)
+
+
 def test_the_interval_resamples_whole_groups():
     label = drawn(3, n=60)
     low, high = auroc_interval(label, resamples=400, seed=1)
@@ -133,20 +159,71 @@ def several() -> pd.DataFrame:
     return pd.concat([rows, rows.iloc[:1]]).reset_index(drop=True)
 
 
+def validation() -> pd.DataFrame:
+    """Return predictions of other images: edema's best threshold is 0.6, hernia has one, too."""
+    table = several().drop_duplicates("image")
+    table = table.assign(image=[f"v{i}" for i in table["image"]])
+    table["p_edema"] = [0.9, 0.5, 0.7, 0.2, 0.6, 0.1]
+    return table.assign(label_mass=0.0, label_hernia=[1.0, 0, 0, 0, 0, 0])
+
+
 @pytest.fixture
 def rows() -> pd.DataFrame:
-    return thresholds.table(several(), "test", resamples=50).set_index("label")
+    return thresholds.table(several(), "test", validation(), resamples=50).set_index("label")
 
 
 def test_missing_labels_take_no_part(rows):
     assert rows["n"].to_dict() == {"edema": 6, "mass": 4, "hernia": 5, "fluid": 0}
     # mass on a, b, d, f: positives 0.7 and 0.9, negatives 0.1 and 0.8
     assert rows.loc["mass", "auroc"] == 0.75
-    # edema: 0.45 is right at Youden's threshold, wrong at 0.5
     assert rows.loc["edema", "auroc"] == pytest.approx(8 / 9)
-    assert rows.loc["edema", "threshold"] == 0.8
-    told = ["accuracy_at_youden", "f1_at_youden", "accuracy_at_0.5", "f1_at_0.5"]
-    assert rows.loc["edema", told].tolist() == pytest.approx([5 / 6, 4 / 5, 4 / 6, 4 / 6])
+
+
+def test_the_threshold_is_chosen_on_validation_images_and_judged_on_the_explained(rows):
+    # 0.8 would be best on the explained images themselves.
+    assert rows.loc["edema", ["threshold", "threshold_split"]].tolist() == [0.6, "valid"]
+    # edema at 0.6: 0.9 and 0.8 are found, 0.45 is missed; 0.6 is a false alarm, 0.3 and 0.1 not
+    told = ["sensitivity", "specificity", "accuracy_at_youden", "f1_at_youden"]
+    assert rows.loc["edema", told].tolist() == pytest.approx([2 / 3, 2 / 3, 4 / 6, 4 / 6])
+    other = several().assign(p_edema=[0.9, 0.3, 0.8, 0.65, 0.45, 0.1, 0.9])
+    again = thresholds.table(other, "test", validation(), resamples=50).set_index("label")
+    assert again.loc["edema", "threshold"] == 0.6
+    text = thresholds.markdown(rows.reset_index(), "toy")
+    assert "Youden's threshold is chosen on split valid" in text
+
+
+def test_a_label_that_validation_images_lack_has_no_threshold(rows):
+    named = ["threshold", "threshold_split", "sensitivity", "specificity"]
+    named += ["accuracy_at_youden", "f1_at_youden"]
+    assert rows.loc["mass", named].isna().all()
+    assert rows.loc["mass", ["auroc", "accuracy_at_0.5"]].notna().all()
+    reason = "on split valid, all 6 known labels are negative"
+    assert rows.loc["mass", "threshold_reason"] == reason
+    text = thresholds.markdown(rows.reset_index(), "toy")
+    assert f"- no threshold for `mass`: {reason}" in text
+
+
+def test_a_label_that_explained_images_lack_keeps_its_threshold_and_is_worth_nothing(rows):
+    assert rows.loc["hernia", "threshold"] == 0.1
+    assert rows.loc["hernia", ["auroc", "sensitivity", "f1_at_youden"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("split", "reason"),
+    [
+        ("test", "the run has no predictions of a split 'valid'"),
+        ("valid", "split valid is the explained one, and what it chose would be too good"),
+    ],
+)
+def test_without_validation_images_there_is_no_threshold(split, reason):
+    rows = thresholds.table(several(), split, resamples=20)
+    assert rows[["threshold", "threshold_split", "sensitivity"]].isna().all(axis=None)
+    assert rows["threshold_reason"].str.startswith(reason).all()
+    assert rows.loc[0, "auroc"] == pytest.approx(8 / 9)
+    told = thresholds.notes(rows)
+    assert [line for line in told if line.startswith("Youden")] == []
+    (why,) = [line for line in told if line.startswith("no threshold")]
+    assert why.startswith(f"no threshold for `edema`, `mass`, `hernia`, `fluid`: {reason}")
 
 
 def test_a_label_with_one_class_is_named_and_never_averaged(rows):
@@ -154,17 +231,18 @@ def test_a_label_with_one_class_is_named_and_never_averaged(rows):
         "hernia": "all 5 known labels are negative",
         "fluid": "no image has a known label",
     }
-    assert rows.loc[["hernia", "fluid"], ["auroc", "threshold", "f1_at_0.5"]].isna().all(axis=None)
+    assert (
+        rows.loc[["hernia", "fluid"], ["auroc", "sensitivity", "f1_at_0.5"]].isna().all(axis=None)
+    )
     assert thresholds.mean_auroc(rows) == (pytest.approx((8 / 9 + 0.75) / 2), 2)
     text = thresholds.markdown(rows.reset_index(), "toy")
     assert "over the 2 of 4 labels that have one" in text
     assert "`hernia` has none and is averaged nowhere: all 5 known labels are negative" in text
-    assert "Youden's threshold is chosen on split test itself" in text
 
 
 def test_another_labels_values_do_not_matter(rows):
     other = several().assign(label_mass=0.0, p_mass=0.5)
-    again = thresholds.table(other, "test", resamples=50).set_index("label")
+    again = thresholds.table(other, "test", validation(), resamples=50).set_index("label")
     pd.testing.assert_series_equal(again.loc["edema"], rows.loc["edema"])
 
 
@@ -189,14 +267,14 @@ def test_of_more_classes_each_is_held_against_the_rest():
 def test_regression_leaves_values_in_between_out_of_the_curve_but_not_of_the_error():
     table = pd.DataFrame({"image": list("abcde"), "group": list("abcde")})
     table = table.assign(label_edema=[1, 0, 0.5, NAN, 0.5], p_edema=[1.2, -0.1, 0.9, 0.3, 0.5])
-    row = thresholds.table(table, "valid", regression=True, resamples=20).iloc[0]
+    valid = table.assign(p_edema=[1.1, 0.2, 0.9, 0.3, 0.5])
+    row = thresholds.table(table, "test", valid, regression=True, resamples=20).iloc[0]
     assert (row["n"], row["positives"], row["n_values"]) == (2, 1, 4)
-    assert (row["auroc"], row["threshold"]) == (1.0, 1.2)
+    assert (row["auroc"], row["threshold"]) == (1.0, 1.1)
     assert row["mae"] == pytest.approx((0.2 + 0.1 + 0.4 + 0.0) / 4)
     assert row["rmse"] == pytest.approx(math.sqrt((0.04 + 0.01 + 0.16) / 4))
     # ranks 4, 1, 2.5, 2.5 against 4, 1, 3, 2: the covariance 4.5 over sqrt(4.5 * 5)
     assert row["spearman"] == pytest.approx(4.5 / math.sqrt(4.5 * 5))
-    assert row["threshold_split"] == "valid"
 
 
 def test_values_that_are_not_finite_are_said():
@@ -216,9 +294,11 @@ def test_a_run_gets_both_files(tmp_path):
     run = FinishedRun(tmp_path)
     assert thresholds.make(run) is None
     several().to_parquet(tmp_path / "predictions.parquet")
+    validation().to_parquet(tmp_path / "validation_predictions.parquet")
     run = FinishedRun(tmp_path)
     rows = thresholds.make(run, resamples=20)
     pd.testing.assert_frame_equal(run.csv("thresholds.csv"), rows, check_dtype=False)
+    assert rows["threshold"].tolist() == pytest.approx([0.6, NAN, 0.1, NAN], nan_ok=True)
     assert "toy_synthetic (generated), model net, split test" in (tmp_path / "roc.md").read_text()
 
 
@@ -236,6 +316,10 @@ def test_each_training_seed_has_rows_of_its_own(tmp_path):
         pd.testing.assert_frame_equal(
             found.drop(columns="training_seed"), wanted.drop(columns="training_seed")
         )
+    images = validation()
+    valid = [images.assign(training_seed=9), images.assign(training_seed=2, p_edema=0.25)]
+    chosen = thresholds.table(pd.concat(seeds), "test", pd.concat(valid), resamples=20)
+    assert chosen.groupby("training_seed", sort=False)["threshold"].first().tolist() == [0.6, 0.25]
     text = thresholds.markdown(rows, "toy")
     assert "| training seed | label |" in text
     assert "| 2 | `edema` | 6 | 3 | 0.111" in text

@@ -52,7 +52,7 @@ def test_tables_figures_and_report_are_made_and_made_anew_the_same(run):
     assert names == ["training", "ranking", "roc", "bands", "true_positives", "failures"]
     page = (folder / "report.html").read_text()
     assert "<h2>ROC and thresholds</h2>" in page
-    assert "Youden&#39;s threshold is chosen on split test itself" in page
+    assert "no threshold for `metastasis`: the run has no predictions of a split" in page
     assert "<summary>Target normal: data set pcam_synthetic (generated)" in page
     assert "by the score of the target</h2>" in page
     assert "<td>0.5 to 0.8</td>" in page

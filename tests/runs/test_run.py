@@ -195,10 +195,12 @@ def test_a_run_makes_every_file(whole, said):
     figures = {f"figures/{name}.{ending}" for name in said for ending in ("png", "pdf")}
     assert files == figures | {
         *("config.yaml", "manifest.json", "training_log.csv", "maps.h5", "timings.parquet"),
+        *("validation_predictions.parquet", "checksums.json"),
         *("report.html", "probes.csv", "probes.md", "thresholds.csv", "roc.md"),
-        *(f"leaderboard_by_target.{ending}" for ending in ("csv", "md")),
+        *(f"leaderboard_{part}.{e}" for part in ("by_target", "strata") for e in ("csv", "md")),
         *TABLES,
         *(f"leaderboard.{ending}" for ending in ("csv", "md", "tex")),
+        "leaderboard_pairs.csv",
     }
     assert {"training", "ranking", "curves", "panels", "agreement"} <= set(said)
     for name in said:
@@ -233,6 +235,23 @@ def test_scores_have_a_row_for_each_image_explainer_and_metric(whole):
         assert {name: maps.shape for name, maps in file["maps"].items()} == dict.fromkeys(
             ("random", "square_occlusion", "darkness"), (4, 96, 96)
         )
+
+
+def test_the_threshold_is_chosen_on_the_validation_images(whole):
+    valid = pd.read_parquet(whole / "validation_predictions.parquet")
+    assert len(valid) == SIZES["valid"]
+    assert not set(valid["image"]) & set(pd.read_parquet(whole / "predictions.parquet")["image"])
+    row = pd.read_csv(whole / "thresholds.csv").iloc[0]
+    assert row["threshold_split"] == "valid"
+    assert row["threshold"] in set(valid[f"p_{row['label']}"])
+
+
+def test_a_run_of_the_validation_images_chooses_no_threshold_on_them(lab, quick):
+    folder = lab.run("valid", "images={split: valid, count: 2}", "explainers={random: }")
+    assert not (folder / "validation_predictions.parquet").exists()
+    row = pd.read_csv(folder / "thresholds.csv").iloc[0]
+    assert np.isnan(row["threshold"])
+    assert row["threshold_reason"].startswith("split valid is the explained one")
 
 
 def test_a_notebook_reads_the_leaderboard_of_the_file(whole):
@@ -415,7 +434,17 @@ def test_changed_data_are_not_mixed_with_what_was_done(lab, quick, stopped_after
 
 def test_fewer_images_than_asked_for_are_said_to_be_so(lab, quick, capsys):
     lab.run("few", "images.count=99", "explainers={random: }", progress=LineProgress())
-    assert "images: only 12 of the 99 asked for are there" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "images: only 12 of the 99 asked for are there" in said
+    assert "images: 1 of 1 groups" in said
+    assert said.count("too few to test") == 1  # before the training, and not again
+
+
+def test_too_few_groups_to_test_are_said_before_the_training(lab, monkeypatch, capsys):
+    monkeypatch.setattr(module, "fitted_models", None)  # raises when it is called
+    with pytest.raises(TypeError):
+        lab.run("four", progress=LineProgress())
+    assert "images: only 1 group: too few to test (6 are needed)" in capsys.readouterr().err
 
 
 def test_a_device_that_is_not_there_is_refused(lab, monkeypatch):

@@ -80,7 +80,7 @@ def read(folder: Path, name: str, seed: int | None = None) -> pd.DataFrame:
 
 
 def test_every_table_has_the_rows_of_every_seed(whole):
-    for name in ("scores", "curves", "timings", "predictions"):
+    for name in ("scores", "curves", "timings", "predictions", "validation_predictions"):
         table = read(whole, name)
         assert table["training_seed"].dtype == np.int64
         assert list(table["training_seed"].unique()) == list(SEEDS)

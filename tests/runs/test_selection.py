@@ -10,8 +10,16 @@ import pytest
 
 from xaibench.config.sections import ImageOptions
 from xaibench.errors import UserError
-from xaibench.runs.selection import select, with_targets
+from xaibench.randomness import image_seed
+from xaibench.runs.selection import (
+    groups_of,
+    select,
+    too_few,
+    too_few_at_most,
+    with_targets,
+)
 from xaibench.store.predictions import outcomes
+from xaibench.types import Data, Split
 
 CLASSES = ("normal", "tumour")
 LABELS = ("nodule", "mass", "fluid")
@@ -229,3 +237,98 @@ def test_of_several_labels_as_many_items_are_drawn_as_were_asked_for():
         drawn = select(items, ImageOptions(count=count), LABELS, 0)
         assert len(drawn) == count
         assert not drawn.duplicated(["image", "target"]).any()
+
+
+# ------------------------------------------------------------------------------- groups
+
+
+def grouped(sizes: dict[str, int]) -> pd.DataFrame:
+    """Return items of so many images a group, the groups mixed."""
+    rows = predictions(sum(sizes.values()))
+    names = [name for name, size in sizes.items() for _ in range(size)]
+    rows["group"] = np.random.default_rng(0).permutation(names)
+    return with_targets(rows, "predicted", CLASSES)
+
+
+def twin_draw(items: pd.DataFrame, count: int, seed: int) -> set[str]:
+    """Deal the images out one by one: each group gives its next in turn."""
+    lots = {row.image: image_seed(seed, f"select/{row.image}") for row in items.itertuples()}
+    piles: dict[str, list[str]] = {}
+    for row in items.itertuples():
+        piles.setdefault(row.group, []).append(row.image)
+    piles = {group: sorted(pile, key=lots.get) for group, pile in piles.items()}
+    turns = sorted(piles, key=lambda group: lots[piles[group][0]])
+    drawn: list[str] = []
+    while any(piles.values()):
+        for group in turns:
+            if piles[group]:
+                drawn.append(piles[group].pop(0))
+    return set(drawn[:count])
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("count", [1, 4, 5, 6, 9, 17, 40])
+def test_a_draw_deals_out_the_groups_in_turn(count, seed):
+    items = grouped({"a": 25, "b": 9, "c": 3, "d": 2, "e": 1})
+    rows = chosen(seed, items, count=count)
+    assert set(rows["image"]) == twin_draw(items, count, seed)
+    assert rows["group"].nunique() == min(count, 5)
+
+
+def test_a_larger_draw_of_groups_holds_a_smaller_one():
+    items = grouped({"a": 25, "b": 9, "c": 3, "d": 2, "e": 1})
+    draws = [set(chosen(items=items, count=count)["image"]) for count in range(1, 41)]
+    assert all(small < large for small, large in pairwise(draws))
+
+
+def test_an_image_without_a_group_is_one_of_its_own():
+    items = grouped({"a": 38, "b": 2})
+    items.loc[items["group"] == "b", "group"] = None
+    assert groups_of(items).nunique() == 3
+    assert groups_of(chosen(items=items, count=3)).nunique() == 3
+
+
+def test_a_band_is_spread_over_the_groups_too():
+    items = grouped({"a": 25, "b": 9, "c": 6})
+    rows = chosen(items=items, confidence=({"low": 0.5, "high": 1.01, "count": 3},))
+    assert set(rows["group"]) == {"a", "b", "c"}
+
+
+def test_targets_of_one_image_share_its_group():
+    items = with_targets(several_labels().assign(group=["g", "g", "h"]), "label", LABELS)
+    rows = select(items, ImageOptions(count=2), LABELS, 0)
+    assert set(rows["image"]) == {"a", "c"}
+
+
+def test_so_few_groups_that_nothing_is_tested_are_said_to_be_so():
+    assert too_few(6) is None
+    assert too_few(4) == (
+        "images: only 4 groups: too few to test (6 are needed); intervals and marks will be left "
+        "out"
+    )
+    assert too_few(1).startswith("images: only 1 group: ")
+
+
+@pytest.mark.parametrize(
+    ("groups", "options", "said"),
+    [
+        (5, {}, 5),
+        (6, {}, None),
+        (9, {"count": 4}, 4),
+        (9, {"count": 6}, None),
+        (9, {"confidence": ({"low": 0, "high": 1, "count": 3},)}, 3),
+        (9, {"confidence": ({"low": 0, "high": 1, "count": 3},) * 2}, None),
+    ],
+)
+def test_too_few_groups_are_known_before_any_model(groups, options, said):
+    class Images(Split):
+        ids = labels = np.arange(20)
+
+        def images(self, indices):
+            raise AssertionError("no image is needed")
+
+    split = Images()
+    split.groups = np.arange(20) % groups
+    data = Data("toy", "binary", CLASSES, 1, (8, 8), {"test": split}, "")
+    told = too_few_at_most(ImageOptions(**options), data)
+    assert told == (said and too_few(said))

@@ -1,4 +1,4 @@
-"""Commands on finished runs: ``leaderboard`` and ``report``."""
+"""Commands on finished runs: ``leaderboard``, ``compare`` and ``report``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from xaibench.atomic import write_text
 from xaibench.progress import for_terminal
 
 app = typer.Typer()
@@ -15,21 +16,63 @@ app = typer.Typer()
 @app.command()
 def leaderboard(
     folders: Annotated[list[Path], typer.Argument(help="folders of finished runs")],
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="M", help="only this metric; repeatable"),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="a table for each target, or for each finding")
+    ] = None,
+    ending: Annotated[
+        str | None, typer.Option("--format", help="print md (the default), tex or csv")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="where the tables go")
     ] = None,
 ) -> None:
-    """Merge runs into one leaderboard (csv, md, tex); refuses to merge different protocols."""
-    from xaibench.leaderboards.board import make
+    """Merge runs into one leaderboard (csv, md, tex); refuses to merge different protocols.
 
-    print(make(*folders, out=out))
+    A part of it, or another format, is printed; files are written with --out alone.
+    """
+    from xaibench.leaderboards.board import make
+    from xaibench.leaderboards.views import View, chosen_format, shown
+
+    if not (metrics or by or ending):
+        print(make(*folders, out=out))
+        return
+    kind = chosen_format(ending or "md")
+    texts = shown(folders, View(tuple(metrics or ()), by))
+    name = "leaderboard" + (f"_by_{by}" if by else "")
+    for each, text in texts.items() if out else ():
+        if ending in (None, each):
+            write_text(out / f"{name}.{each}", text)
+    print(texts[kind], end="")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="folder of a finished run")],
+    second: Annotated[Path, typer.Argument(help="folder of another")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="where the tables go")
+    ] = None,
+) -> None:
+    """Say what two runs differ in: config, data, code, and their scores, paired by image."""
+    from xaibench.leaderboards.comparison import compare, markdown, write
+    from xaibench.store.finished import FinishedRun
+
+    found, names = compare(FinishedRun(first), FinishedRun(second)), (str(first), str(second))
+    if out:
+        write(found, names, out)
+    print(markdown(found, names))
 
 
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="folder of a finished run")]) -> None:
     """Make leaderboard, figures and report.html of a run's tables anew."""
     from xaibench.runs.present import present
+    from xaibench.store.seal import resealed
 
-    with for_terminal() as progress:
+    with for_terminal() as progress, resealed(folder):
         present(folder, progress)
     print(f"Report: {folder / 'report.html'}")

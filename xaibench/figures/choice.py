@@ -15,6 +15,7 @@ from xaibench.leaderboards.roc import class_names, labels_of, youden
 from xaibench.leaderboards.summary import of_explainers
 from xaibench.store.predictions import outcomes, target_labels
 
+HALF = 0.5
 MOST = 8  # images in one figure
 CAM_LIKE = ("grad_cam", "cam")
 NO_FAILURE = "No explained image is wrong: there is no gallery of failures."
@@ -125,15 +126,19 @@ def representative(rows: pd.DataFrame, most: int = MOST) -> pd.DataFrame:
     return rows.iloc[np.sort(wanted[:most])]
 
 
-def thresholds(predictions: pd.DataFrame) -> dict[str, float]:
-    """Return Youden's threshold of each class, label or output that has one."""
-    return {x.name: youden(x).value for x in labels_of(predictions) if x.reason is None}
+def thresholds(predictions: pd.DataFrame, validation: pd.DataFrame | None) -> dict[str, float]:
+    """Return the threshold of each class, label or output: Youden's on the validation split, or
+    one half where there is none.
+    """
+    labels = [] if validation is None else labels_of(validation)
+    chosen = {label.name: youden(label).value for label in labels if label.reason is None}
+    return {label.name: chosen.get(label.name, HALF) for label in labels_of(predictions)}
 
 
 def true_positives(items: pd.DataFrame, threshold: dict[str, float], most: int = 5) -> pd.DataFrame:
     """Return up to ``most`` items for each finding whose target is there and is said to be.
 
-    That is: the target's label is positive, and its score is at least Youden's threshold. Of two
+    That is: the target's label is positive, and its score is at least the threshold. Of two
     classes, the second alone is a finding. Findings come in their order in ``threshold``, items
     in the order in which they were explained; their index is their place in ``items``.
 

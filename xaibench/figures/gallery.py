@@ -17,6 +17,7 @@ ACROSS = 5  # true positives of one finding
 FINDINGS = 4  # on one page
 PAIRS = 3  # failures side by side, each with its map
 FAILURES = 15  # on one page
+TRUE_POSITIVES = "true positives at Youden's threshold of the validation split, else at 0.5"
 MOST_FAILURES = 3 * FAILURES
 
 
@@ -31,7 +32,8 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
     def arrays(rows: pd.DataFrame) -> list[np.ndarray]:
         return [choice.read(run, rows, name) for name in ("images", f"maps/{explainer}")]
 
-    hits = choice.true_positives(items, choice.thresholds(run.predictions), ACROSS)
+    cuts = choice.thresholds(run.predictions, run.validation)
+    hits = choice.true_positives(items, cuts, ACROSS)
     masks = {n: m for n, m in choice.masks(run, hits).items() if not n.startswith("lungs")}
     yield from true_positives(hits, *arrays(hits), masks, heading)
     every = choice.failures(items)
@@ -68,7 +70,7 @@ def true_positives(
                 outline(ax, {name: mask[at] for name, mask in masks.items()})
                 ax.set_title(_hit(row), fontsize=SMALL)
                 ax.set_xlabel(short(row["image"], 20), fontsize=SMALL)
-        told = f"{heading}\ntrue positives at Youden's threshold\n{_colours(signed)}"
+        told = f"{heading}\n{TRUE_POSITIVES}\n{_colours(signed)}"
         return titled(figure, told, legend_of(masks))
 
     return pages("true_positives", list(rows["target"].unique()), FINDINGS, page)

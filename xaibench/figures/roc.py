@@ -1,4 +1,4 @@
-"""ROC curves in a grid, one panel a label, each with Youden's point."""
+"""ROC curves in a grid, one panel a label, each with the point at its threshold."""
 
 from __future__ import annotations
 
@@ -51,12 +51,10 @@ def draw(labels: Sequence[Label], rows: pd.DataFrame, heading: str) -> Figure:
         ax.tick_params(labelbottom=lowest)
         ax.set_xlabel("1 − specificity" if lowest else "")
         ax.set_ylabel("sensitivity" if at % across == 0 else "")
-    chosen = f"Youden's point, chosen on {rows['threshold_split'].iloc[0]}"
-    entries = {
-        "ROC curve; AUROC [95 % interval]": swatch(**CURVE),
-        chosen: swatch(**POINT, marker="o", ls=""),
-        "chance": swatch(**CHANCE),
-    }
+    entries = {"ROC curve; AUROC [95 % interval]": swatch(**CURVE)}
+    for split in rows["threshold_split"].dropna().unique():
+        entries[f"Youden's threshold, chosen on {split}"] = swatch(**POINT, marker="o", ls="")
+    entries["chance"] = swatch(**CHANCE)
     return titled(figure, f"{heading}: {_mean(rows)}", entries)
 
 
@@ -81,13 +79,15 @@ def _panel(ax: Axes, label: Label, row: pd.Series) -> None:
     false, true, _ = curve(label)
     ax.plot([0, 1], [0, 1], **CHANCE)
     ax.plot(false, true, **CURVE)
-    ax.plot(1 - row["specificity"], row["sensitivity"], "o", **POINT, ms=5)
-    told = [
-        f"at ≥ {row['threshold']:.2g}",
-        f"sens. {row['sensitivity']:.2f}",
-        f"spec. {row['specificity']:.2f}",
-        f"{row['positives']} of {row['n']} pos.",
-    ]
+    told = ["no threshold"]
+    if pd.notna(row["threshold"]):
+        ax.plot(1 - row["specificity"], row["sensitivity"], "o", **POINT, ms=5)
+        told = [
+            f"at ≥ {row['threshold']:.2g}",
+            f"sens. {row['sensitivity']:.2f}",
+            f"spec. {row['specificity']:.2f}",
+        ]
+    told.append(f"{row['positives']} of {row['n']} pos.")
     box = {**BOX, "alpha": 0.7, "pad": 1.0}
     # In the corner below the diagonal, where no curve worth its name goes.
     write(ax, 0.97, 0.04, "\n".join(told), ha="right", va="bottom", bbox=box)

@@ -34,6 +34,7 @@ class Matrix:
         key = [SEED, *ITEM]
         about = ["control", "higher_is_better", "protocol"]
         columns = rows.drop_duplicates(["metric", "explainer"])[["metric", "explainer", *about]]
+        columns = columns.astype({"control": bool})  # rows of the model alone make it an object
         order = pd.MultiIndex.from_frame(columns[["metric", "explainer"]])
         wide = rows.pivot(index=key, columns=["metric", "explainer"], values="value")[order]
         items = rows.drop_duplicates(key).set_index(key)["group"].loc[wide.index].reset_index()

@@ -108,6 +108,14 @@ def youden(label: Label) -> Threshold:
     return Threshold(float(thresholds[best]), float(true[best]), float(1 - false[best]))
 
 
+def operating_point(label: Label, threshold: float) -> Threshold:
+    """Return what a threshold that was chosen elsewhere is worth on a label with a ROC curve."""
+    said = label.scores >= threshold
+    return Threshold(
+        threshold, float(said[label.truth].mean()), float((~said)[~label.truth].mean())
+    )
+
+
 def auroc(
     label: Label, weights: Float[np.ndarray, "resample n"] | None = None
 ) -> Float[np.ndarray, " resample"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
@@ -14,15 +16,17 @@ from xaibench.leaderboards.roc import (
     auroc,
     auroc_interval,
     labels_of,
+    operating_point,
     youden,
 )
 from xaibench.store.finished import FinishedRun
 from xaibench.store.schema import SEED
 from xaibench.store.training_seeds import numbered, seeds_of, with_seeds
+from xaibench.types import VALIDATION
 
 COLUMNS = [
     *(SEED, "label", "n", "positives", "auroc", "auroc_low", "auroc_high", "confidence"),
-    *("threshold", "threshold_split", "sensitivity", "specificity"),
+    *("threshold", "threshold_split", "threshold_reason", "sensitivity", "specificity"),
     *("accuracy_at_youden", "f1_at_youden", "accuracy_at_0.5", "f1_at_0.5", "reason"),
 ]
 REGRESSION = ["n_values", "mae", "rmse", "spearman"]
@@ -31,6 +35,7 @@ REGRESSION = ["n_values", "mae", "rmse", "spearman"]
 def table(
     predictions: pd.DataFrame,
     split: str,
+    validation: pd.DataFrame | None = None,
     regression: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -38,27 +43,31 @@ def table(
     """Return one row for each class, label or output: ``COLUMNS``, and ``REGRESSION`` if asked.
 
     With several training seeds each has rows of its own: predictions of several models for one
-    image are never pooled. A label that has no ROC curve keeps its row: NaN, and the ``reason``.
+    image are never pooled. A label that has no ROC curve keeps its row: NaN, and the ``reason``;
+    one without a threshold likewise, with the ``threshold_reason``. AUROC, sensitivity,
+    specificity, accuracy and F1 are those of ``predictions``.
 
     Args:
-        split: the predictions' split, on which the threshold is chosen: ``threshold_split`` says
-            so, since accuracy, F1, sensitivity and specificity at a threshold that was chosen on
-            the same images are too good.
+        split: that of the predictions.
+        validation: predictions of the validation split, on which thresholds are chosen, since
+            what stands at a threshold is too good on the images that chose it; None for none.
         regression: add mean absolute error, root mean squared error and rank correlation over
             every known value (``n_values``), those between 0 and 1 included.
     """
     seeds = seeds_of(predictions)
     if len(seeds) > 1:
-        each = [predictions[predictions[SEED].eq(its)] for its in seeds]
-        parts = [table(its, split, regression, resamples, seed) for its in each]
+        of_seed = lambda rows, seed: None if rows is None else rows[rows[SEED].eq(seed)]
+        each = [(of_seed(predictions, its), of_seed(validation, its)) for its in seeds]
+        parts = [table(own, split, valid, regression, resamples, seed) for own, valid in each]
         return pd.concat(parts, ignore_index=True)
+    choosing = None if validation is None else {x.name: x for x in labels_of(validation)}
     rows = []
     for label in labels_of(predictions):
         row = {"label": label.name, "n": len(label.truth), "positives": int(label.truth.sum())}
-        row |= {"confidence": CONFIDENCE, "threshold_split": split, "reason": label.reason}
-        row |= {SEED: next(iter(seeds), None)}
+        row |= {"confidence": CONFIDENCE, "reason": label.reason, SEED: next(iter(seeds), None)}
+        row |= _choice(label.name, split, choosing)
         if label.reason is None:
-            row |= _worth(label, resamples, seed)
+            row |= _worth(label, row.get("threshold"), resamples, seed)
         if regression:
             row |= _errors(predictions, label.name)
         rows.append(row)
@@ -76,20 +85,35 @@ def mean_auroc(rows: pd.DataFrame) -> tuple[float, int]:
     return float(known.mean()), len(known)
 
 
-def _worth(label: Label, resamples: int, seed: int) -> dict[str, float]:
-    point = youden(label)
+def _choice(label: str, split: str, validation: Mapping[str, Label] | None) -> dict[str, object]:
+    """Return a label's threshold and the split that chose it, or why there is none."""
+    if validation is not None and validation[label].reason is None:
+        return {"threshold": youden(validation[label]).value, "threshold_split": VALIDATION}
+    if validation is not None:
+        return {"threshold_reason": f"on split {VALIDATION}, {validation[label].reason}"}
+    if split == VALIDATION:
+        why = f"split {split} is the explained one, and what it chose would be too good on itself"
+        return {"threshold_reason": why}
+    return {"threshold_reason": f"the run has no predictions of a split {VALIDATION!r}"}
+
+
+def _worth(label: Label, threshold: float | None, resamples: int, seed: int) -> dict[str, float]:
     low, high = auroc_interval(label, resamples, seed)
     found = {"auroc": float(auroc(label)[0]), "auroc_low": low, "auroc_high": high}
-    found |= {"threshold": point.value}
-    found |= {"sensitivity": point.sensitivity, "specificity": point.specificity}
-    for name, threshold in (("youden", point.value), ("0.5", 0.5)):
-        said = label.scores >= threshold
-        found[f"accuracy_at_{name}"] = float((said == label.truth).mean())
-        # The denominator is never 0: there are positives.
-        found[f"f1_at_{name}"] = float(
-            2 * (said & label.truth).sum() / (said.sum() + label.truth.sum())
-        )
+    found |= _at(label, 0.5, "0.5")
+    if threshold is not None:
+        found |= _at(label, threshold, "youden")
+        point = operating_point(label, threshold)
+        found |= {"sensitivity": point.sensitivity, "specificity": point.specificity}
     return found
+
+
+def _at(label: Label, threshold: float, name: str) -> dict[str, float]:
+    said = label.scores >= threshold
+    # The denominator is never 0: there are positives.
+    f1 = 2 * (said & label.truth).sum() / (said.sum() + label.truth.sum())
+    right = (said == label.truth).mean()
+    return {f"accuracy_at_{name}": float(right), f"f1_at_{name}": float(f1)}
 
 
 def _errors(predictions: pd.DataFrame, name: str) -> dict[str, float]:
@@ -136,7 +160,6 @@ def markdown(rows: pd.DataFrame, heading: str) -> str:
 
 def notes(rows: pd.DataFrame) -> list[str]:
     """Return what must be said beside the table."""
-    split = rows["threshold_split"].iloc[0]
     said = []
     for seed, its in numbered(rows).groupby(SEED, sort=False):
         mean, count = mean_auroc(its)
@@ -148,9 +171,16 @@ def notes(rows: pd.DataFrame) -> list[str]:
     said += [
         f"AUROC [{CONFIDENCE:.0%} interval: bootstrap clustered by group; –: fewer than two groups "
         "with positives, or with negatives]",
-        f"Youden's threshold is chosen on split {split} itself, so what stands at it is too good; "
-        "validation images ought to choose it",
     ]
+    if rows["threshold"].notna().any():
+        said.append(
+            f"Youden's threshold is chosen on split {VALIDATION}; what stands at it is of the "
+            "explained split"
+        )
+    missing = rows[rows["threshold"].isna()]
+    for reason, part in missing.groupby("threshold_reason", sort=False):
+        names = ", ".join(f"`{name}`" for name in part["label"].unique())
+        said.append(f"no threshold for {names}: {reason}")
     if "mae" in rows:
         said.append("AUROC, accuracy and F1: over images whose value is exactly 0 or 1")
     return said
@@ -161,7 +191,8 @@ def make(run: FinishedRun, resamples: int = RESAMPLES) -> pd.DataFrame | None:
     if run.predictions is None:
         return None
     split = run.about["split"]
-    rows = table(run.every_prediction, split, run.head == "regression", resamples)
+    predictions, validation = run.every_prediction, run.every_validation
+    rows = table(predictions, split, validation, run.head == "regression", resamples)
     heading = f"data set {run.dataset}, model {run.about['model']}, split {split}"
     run.write_csv("thresholds.csv", rows)
     run.write("roc.md", markdown(rows, heading))

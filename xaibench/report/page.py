@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +14,12 @@ from markupsafe import Markup, escape
 from xaibench.figures import choice
 from xaibench.leaderboards import by_target, thresholds
 from xaibench.leaderboards.board import ScoredRun
+from xaibench.leaderboards.captions import MARKS, TURNS
 from xaibench.leaderboards.cost_columns import HEADS, SCORING_TITLE
 from xaibench.leaderboards.passing import HEADS as PASSES
 from xaibench.leaderboards.tables import PASSING_TITLE, Table
 
+SIGNS = [*(sign for sign, _ in MARKS.values()), TURNS]
 SHEETS = {
     "ROC and thresholds": "thresholds.csv",
     "Relevance at the border and on the lungs, by the score of the target": "bands.csv",
@@ -34,6 +37,7 @@ def write_page(run: ScoredRun) -> Path:
     pages = Environment(
         loader=PackageLoader("xaibench.report", "."), autoescape=True, undefined=StrictUndefined
     )
+    pages.filters["breakable"] = _breakable
     text = pages.get_template("page.html").render(
         manifest=manifest,
         tables=run.tables,
@@ -75,7 +79,16 @@ def _no_failure(run: ScoredRun) -> str:
 
 def _cell(table: Table, explainer: str, metric: str) -> Markup:
     text = escape(table.cell(explainer, metric, "\x02{}\x03"))
-    return text.replace("\x02", Markup("<b>")).replace("\x03", Markup("</b>"))
+    # An interval stays on one line, so that a narrow column has it below the mean.
+    text = re.sub(r"(?<=\d), (?=-?\d)", ",\u00a0", text)
+    text = re.sub(f"(?=[{''.join(SIGNS)}])", "\u2060", text)
+    return Markup(text.replace("\x02", "<b>").replace("\x03", "</b>"))
+
+
+def _breakable(name: str) -> Markup:
+    """Return a name that may go on in the next line behind ``_``, ``@`` and ``[``."""
+    safe = str(escape(name))
+    return Markup("".join(f"{c}<wbr>" if c in "_@[" else c for c in safe))
 
 
 def _embedded(image: Path) -> str:

@@ -26,11 +26,17 @@ from xaibench.types import Data
 
 @dataclass(frozen=True)
 class Workplace:
-    """The device that computes, the folder of what may be kept between runs, and the display."""
+    """The device that computes, the folder of what may be kept between runs, and the display.
+
+    Attributes:
+        kept: what the recipes of the checkpoints to take say of their code and device; nothing is
+            trained then. None trains what is missing.
+    """
 
     device: torch.device
     cache: Path
     progress: Progress
+    kept: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +160,9 @@ def trained_model(
         "device": place.device.type,
         "code": [training_version(), plugin_version(config.dataset, config.model)],
     }
-    options = {"cache": place.cache, "progress": place.progress}
+    recipe |= place.kept or {}
+    may_train = place.kept is None
+    options = {"cache": place.cache, "progress": place.progress, "may_train": may_train}
     trained = fit(model, data, training, recipe=recipe, seed=lesson.seed, **options)
     model.requires_grad_(False)
     return model, trained

@@ -14,7 +14,7 @@ from xaibench.runs.rows import Row, prediction_rows
 from xaibench.runs.subject import Subject
 from xaibench.runs.submission import submission_table
 from xaibench.store.cells import SeedCells
-from xaibench.store.predictions import with_selection
+from xaibench.store.predictions import with_seed, with_selection
 from xaibench.store.run_folder import RunFolder
 
 
@@ -34,6 +34,10 @@ def record(
         folder.write_table("submission.csv", submission)
     told = [with_selection(each.predictions, each.items, each.seed) for each in subjects]
     folder.write_table("predictions.parquet", pd.concat(told, ignore_index=True))
+    if first.validation is not None:
+        told = [with_seed(each.validation, each.seed) for each in subjects]
+        validation = pd.concat(told, ignore_index=True)
+        folder.write_table("validation_predictions.parquet", validation)
     beside = [_beside(each) for each in subjects]
     beside[1:] = (_changed(each, beside[0]) for each in beside[1:])
     parts = [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from xaibench.config.sections import ConfidenceBand, ImageOptions
 from xaibench.errors import UserError, did_you_mean
 from xaibench.randomness import image_seed
 from xaibench.store.predictions import outcomes, target_labels
-from xaibench.types import Data
+from xaibench.types import MIN_GROUPS, Data
 
 
 def with_targets(predictions: pd.DataFrame, target: str, classes: tuple[str, ...]) -> pd.DataFrame:
@@ -79,25 +80,19 @@ def select(
 ) -> pd.DataFrame:
     """Return the items that ``options`` choose, in their old order.
 
-    A draw takes the images with the smallest seeds of their own, so a larger draw holds a
-    smaller one, and adding images to the split moves few.
+    A draw is spread over the groups: it takes one item of each before it takes a second of any.
+    In a group the images with the smallest seeds of their own come first, and the groups come in
+    the order of their smallest, so a larger draw holds a smaller one, and adding images to the
+    split moves few. Each band of confidence is such a draw.
     """
-    chosen = items
-    if options.outcome != "any":
-        right = outcomes(chosen)
-        chosen = chosen[right.eq(options.outcome == "correct").fillna(False)]
-    if options.classes:
-        for name in options.classes:
-            if name not in classes:
-                raise UserError(f"images.classes: no class {name!r}{did_you_mean(name, classes)}")
-        chosen = chosen[_has_label(chosen, options.classes)]
+    chosen = candidates(items, options, classes)
     lottery = chosen["image"].map(lambda image: image_seed(seed, f"select/{image}"))
     # By place: an image that is there for several targets has its index several times.
     by_lot = chosen.iloc[lottery.to_numpy().argsort(kind="stable")]
     if options.confidence:
         by_lot = pd.concat([_band(by_lot, band) for band in options.confidence])
-    if options.count != "all":
-        by_lot = by_lot.head(options.count)
+    elif options.count != "all":
+        by_lot = _spread(by_lot).head(options.count)
     if by_lot.empty:
         raise UserError(
             f"images: none of the {len(items)} candidates of split {options.split!r} is left by "
@@ -108,9 +103,56 @@ def select(
     return by_lot[once].sort_index(kind="stable")
 
 
+def candidates(
+    items: pd.DataFrame, options: ImageOptions, classes: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return the items that ``outcome`` and ``classes`` leave, from which the draw is made."""
+    chosen = items
+    if options.outcome != "any":
+        right = outcomes(chosen)
+        chosen = chosen[right.eq(options.outcome == "correct").fillna(False)]
+    if options.classes:
+        for name in options.classes:
+            if name not in classes:
+                raise UserError(f"images.classes: no class {name!r}{did_you_mean(name, classes)}")
+        chosen = chosen[_has_label(chosen, options.classes)]
+    return chosen
+
+
+def groups_of(items: pd.DataFrame) -> pd.Series:
+    """Return the patient or slide of each item; the image itself where none is known."""
+    return items["group"].astype(object).fillna(items["image"])
+
+
+def too_few(groups: int) -> str | None:
+    """Return what is said of so few groups that nothing can be tested; None of enough."""
+    if groups >= MIN_GROUPS:
+        return None
+    return (
+        f"images: only {groups} group{'s' * (groups != 1)}: too few to test ({MIN_GROUPS} are "
+        "needed); intervals and marks will be left out"
+    )
+
+
+def too_few_at_most(options: ImageOptions, data: Data) -> str | None:
+    """Return ``too_few`` of the most groups that a draw can have, before any model has a say."""
+    there = len(set(data.splits[options.split].groups))
+    drawn = options.count
+    if options.confidence:
+        drawn = sum(band.count for band in options.confidence)
+    return too_few(there if drawn == "all" else min(there, drawn))
+
+
+def _spread(by_lot: pd.DataFrame) -> pd.DataFrame:
+    """Return the items in rounds: the first of each group, then the second of each, and so on."""
+    group, _ = pd.factorize(groups_of(by_lot))  # numbered as they first come
+    turn = by_lot.groupby(group).cumcount().to_numpy()
+    return by_lot.iloc[np.lexsort((group, turn))]
+
+
 def _band(by_lot: pd.DataFrame, band: ConfidenceBand) -> pd.DataFrame:
     inside = (by_lot["p_target"] >= band.low) & (by_lot["p_target"] < band.high)
-    return by_lot[inside].head(band.count)
+    return _spread(by_lot[inside]).head(band.count)
 
 
 def _has_label(items: pd.DataFrame, classes: tuple[str, ...]) -> pd.Series:

@@ -14,12 +14,13 @@ from xaibench.runs.fitting import Workplace, fitted_models, training_log
 from xaibench.runs.manifest import describe
 from xaibench.runs.present import present
 from xaibench.runs.recording import record
-from xaibench.runs.selection import check_images
+from xaibench.runs.selection import check_images, too_few_at_most
 from xaibench.runs.subject import subjects_of
 from xaibench.runs.submission import check_submission
 from xaibench.segmentation.segmenter import Segmenter, workers_beside
 from xaibench.store.provenance import code_version, plugin_version
 from xaibench.store.run_folder import RunFolder
+from xaibench.store.seal import seal
 from xaibench.types import Data
 
 
@@ -51,6 +52,8 @@ def run(
         folder.write_text("config.yaml", dump(config))
         data = config.dataset.open(seed=config.seed, cache=place.cache, progress=progress)
         check_against(config, data)
+        if few := too_few_at_most(config.images, data):
+            progress.say(few)
         fitted = fitted_models(config, data, place)
         subjects = subjects_of(config, data, fitted, progress)
         manifest = describe(config, subjects, folder.run, place.device)
@@ -60,6 +63,7 @@ def run(
             blocks = explain_and_score(config, subjects, folder, segmenter, progress)
         record(config, subjects, folder, blocks)
     present(folder.path, progress)
+    seal(folder.path)
     folder.write_manifest(manifest | {"status": "finished"})
     folder.drop_cells()
     return folder.path

@@ -12,11 +12,19 @@ from xaibench.config.run_config import RunConfig
 from xaibench.imaging.means import channel_mean
 from xaibench.progress import Progress
 from xaibench.runs.fitting import Fitted, by_seed
-from xaibench.runs.selection import same_images, select, with_targets
+from xaibench.runs.selection import (
+    candidates,
+    groups_of,
+    same_images,
+    select,
+    too_few,
+    too_few_at_most,
+    with_targets,
+)
 from xaibench.store.predictions import prediction_table
 from xaibench.store.schema import SEED
 from xaibench.training.evaluate import predict_logits
-from xaibench.types import Data, Split
+from xaibench.types import VALIDATION, Data, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +35,8 @@ class Subject:
         split: the name of the one whose images are explained.
         fitted: the model, or one a label.
         predictions: a row for each image of the split.
+        validation: likewise of the validation split, on which thresholds are chosen; None where
+            the data set has none, or it is the explained one.
         items: a row for each image and target to explain; the index is the image's in the split.
         dataset_mean: of the training images, one a channel, in [0, 1].
     """
@@ -35,6 +45,7 @@ class Subject:
     split: str
     fitted: tuple[Fitted, ...]
     predictions: pd.DataFrame
+    validation: pd.DataFrame | None
     items: pd.DataFrame
     dataset_mean: np.ndarray
 
@@ -42,9 +53,10 @@ class Subject:
     def of(
         cls, config: RunConfig, data: Data, fitted: tuple[Fitted, ...], progress: Progress
     ) -> Subject:
-        """Predict the whole split, and choose the images and targets to explain."""
+        """Predict the whole split, and the validation split; choose what to explain."""
         split = config.images.split
         predictions = predictions_of(fitted, data, split, progress)
+        validation = _validation_of(fitted, data, split, progress)
         items = with_targets(predictions, config.target, data.classes)
         chosen = select(items, config.images, data.classes, config.seed)
         if len(fitted) > 1:  # a block has one model
@@ -52,8 +64,14 @@ class Subject:
         asked = config.images.count
         if asked != "all" and len(chosen) < asked:
             progress.say(f"images: only {len(chosen)} of the {asked} asked for are there")
+        there = groups_of(candidates(items, config.images, data.classes)).nunique()
+        drawn = groups_of(chosen).nunique()
+        progress.say(f"images: {drawn} of {there} groups")
+        few = too_few(drawn)
+        if few and not too_few_at_most(config.images, data):  # else it was said at the start
+            progress.say(few)
         mean = channel_mean(data.splits["train"], config.seed)
-        return cls(data, split, fitted, predictions, chosen, mean)
+        return cls(data, split, fitted, predictions, validation, chosen, mean)
 
     def seen_by(self, fitted: tuple[Fitted, ...], target: str, progress: Progress) -> Subject:
         """Return the same images as the models of another training seed see them."""
@@ -62,7 +80,9 @@ class Subject:
         items = same_images(self.items.sort_index(kind="stable"), predictions, target)
         if len(fitted) > 1:
             items = _by_target(items, self.data.classes)
-        return replace(self, fitted=fitted, predictions=predictions, items=items)
+        validation = _validation_of(fitted, self.data, self.split, progress)
+        own = {"predictions": predictions, "validation": validation, "items": items}
+        return replace(self, fitted=fitted, **own)
 
     @property
     def seed(self) -> int:
@@ -93,6 +113,15 @@ def subjects_of(
     return first, *(first.seen_by(its, config.target, progress) for its in others)
 
 
+def _validation_of(
+    fitted: Sequence[Fitted], data: Data, explained: str, progress: Progress
+) -> pd.DataFrame | None:
+    """Return what the models say of the validation split; None where it is explained itself."""
+    if explained == VALIDATION or not len(data.splits.get(VALIDATION, ())):
+        return None
+    return predictions_of(fitted, data, VALIDATION, progress)
+
+
 def _by_target(items: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     numbers = items["target"].map(classes.index)
     return items.iloc[np.argsort(numbers.to_numpy(), kind="stable")]
@@ -104,7 +133,7 @@ def predictions_of(
     """Return what the models say of every image of a split."""
     columns = []
     for each in fitted:
-        title = f"Predicting {each.label}" if each.label else "Predicting"
+        title = f"Predicting {split}" + (f", {each.label}" if each.label else "")
         logits = predict_logits(each.model, data.splits[split], progress=progress, title=title)
         columns.append(each.model.probabilities(logits).numpy())
     return prediction_table(data, split, np.concatenate(columns, axis=1))

@@ -71,6 +71,19 @@ class FinishedRun:
         rows = self.every_prediction
         return None if rows is None else of_first(rows).reset_index(drop=True)
 
+    @cached_property
+    def every_validation(self) -> pd.DataFrame | None:
+        """Return a row for each training seed and image of the validation split; None where the
+        run kept none.
+        """
+        return self.parquet("validation_predictions.parquet")
+
+    @cached_property
+    def validation(self) -> pd.DataFrame | None:
+        """Return the rows of ``every_validation`` that are about the first training seed."""
+        rows = self.every_validation
+        return None if rows is None else of_first(rows).reset_index(drop=True)
+
     def has(self, name: str) -> bool:
         path = self.folder / name
         return path.is_file() and path.stat().st_size > 0

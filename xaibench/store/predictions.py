@@ -38,8 +38,13 @@ def with_selection(predictions: pd.DataFrame, items: pd.DataFrame, seed: int) ->
     """
     chosen = items[["image", "target", "p_target"]]
     table = predictions.merge(chosen, on="image", how="left", validate="one_to_many")
-    table.insert(0, SEED, seed)
+    table = with_seed(table, seed)
     return table.assign(selected=table["target"].notna())
+
+
+def with_seed(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return the table with ``training_seed`` before all other columns."""
+    return table.assign(**{SEED: seed})[[SEED, *table.columns]]
 
 
 def outcomes(items: pd.DataFrame) -> pd.Series:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -67,6 +67,15 @@ class RunFolder:
 
     def has(self, cell: Cell) -> bool:
         return (self._cells / cell.folder).is_dir()
+
+    def pass_over(self, cells: Iterable[Cell]) -> None:
+        """Count cells as done without results, where those of a few others are wanted."""
+        for cell in cells:
+            (self._cells / cell.folder).mkdir(parents=True, exist_ok=True)
+
+    def scores(self, cell: Cell) -> pd.DataFrame:
+        """Return the rows of SCORES that a cell gave."""
+        return pd.read_parquet(self._cells / cell.folder / "scores.parquet")
 
     def write(self, cell: Cell, result: CellResult) -> None:
         """Write a cell whole: a folder that takes its name only when all is in it."""

@@ -6,7 +6,7 @@ import pandas as pd
 
 from xaibench.store.schema import SEED
 
-_UNTOLD = -1  # no seed is negative
+UNTOLD = -1  # no seed is negative
 
 
 def with_seeds(table: pd.DataFrame) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
 
     pandas leaves out of its groups what is missing.
     """
-    return table.assign(**{SEED: with_seeds(table)[SEED].fillna(_UNTOLD).astype("int64")})
+    return table.assign(**{SEED: with_seeds(table)[SEED].fillna(UNTOLD).astype("int64")})
 
 
 def seeds_of(table: pd.DataFrame) -> list[int]:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from xaibench.atomic import replacing, write_text
+from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress
 from xaibench.training.options import TrainingOptions
@@ -38,6 +39,10 @@ LOG_COLUMNS = {
 }
 _LEARNT = {"train", "valid"}  # the splits that decide the weights
 _BEST, _LAST, _LOG, _FACTS = "best.safetensors", "last.pt", "training_log.csv", "checkpoint.json"
+
+
+class MissingCheckpointError(UserError):
+    """A checkpoint is not there, or damaged, and nothing may be trained."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,14 @@ class Checkpoint:
         text = json.dumps(facts, sort_keys=True, default=_plain)
         key = hashlib.sha256(text.encode()).hexdigest()
         return cls(cache / "checkpoints" / key[:16], key, json.loads(text))
+
+    @classmethod
+    def kept(cls, cache: Path, key: str) -> Checkpoint | None:
+        """Return the finished checkpoint of a key, with the facts that it was trained by."""
+        folder = cache / "checkpoints" / key[:16]
+        if not (folder / _FACTS).is_file():
+            return None
+        return cls(folder, key, json.loads((folder / _FACTS).read_text()))
 
     @property
     def state_file(self) -> Path:

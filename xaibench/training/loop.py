@@ -15,10 +15,17 @@ from torch import Tensor
 
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier
-from xaibench.progress import Advance, Progress
+from xaibench.progress import Advance, Progress, SilentProgress
 from xaibench.randomness import image_seed
 from xaibench.training.augment import augment
-from xaibench.training.checkpoint import Checkpoint, State, Trained, damaged, weights_of
+from xaibench.training.checkpoint import (
+    Checkpoint,
+    MissingCheckpointError,
+    State,
+    Trained,
+    damaged,
+    weights_of,
+)
 from xaibench.training.evaluate import (
     FIGURES,
     as_images,
@@ -52,6 +59,7 @@ def fit(
     seed: int,
     cache: Path,
     progress: Progress,
+    may_train: bool = True,
 ) -> Trained:
     """Train ``model`` in place and leave it in eval mode with the weights of the best validation.
 
@@ -63,12 +71,15 @@ def fit(
         recipe: what else decides the weights, as plain values: the parameters of the model and
             of the data set, the type of device, the code.
         cache: the checkpoint lies in ``cache / "checkpoints"``.
+        may_train: else MissingCheckpointError where no checkpoint is finished and whole.
     """
     if options.tensorboard:
         check_tensorboard()
     model.net.to(memory_format=torch.channels_last)
     checkpoint = Checkpoint.of(data, options, recipe, seed, cache)
-    trained = checkpoint.load_finished(model, progress)
+    trained = checkpoint.load_finished(model, progress if may_train else SilentProgress())
+    if trained is None and not may_train:
+        raise MissingCheckpointError(f"checkpoint {checkpoint.folder} is missing or damaged")
     if trained is not None and options.tensorboard and not has_events(trained.folder):
         Events(trained.folder, trained.log.to_dict("records")).close()
     if trained is None:

@@ -1,0 +1,54 @@
+"""Checksums of a finished run's tables and maps: is it still what it was?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xaibench.atomic import write_text
+
+SEAL = "checksums.json"
+_SEALED = (".parquet", ".csv", ".h5", ".yaml", ".md", ".tex")
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """Return name -> SHA-256 of every table, of the maps and of the config in a run's folder."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        # The hidden ones are drafts.
+        if path.suffix in _SEALED and not path.name.startswith("."):
+            with path.open("rb") as file:
+                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def seal(folder: Path) -> None:
+    """Write ``checksums.json``, once everything else of a run is written."""
+    _write(folder, sums(folder))
+
+
+def sealed(folder: Path) -> dict[str, str] | None:
+    """Return the checksums that a run was sealed with; None where it was not."""
+    file = folder / SEAL
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+@contextmanager
+def resealed(folder: Path) -> Iterator[None]:
+    """Take into the seal what is written inside the block, and only that.
+
+    A file that had been changed before keeps its old checksum, unless it is written anew.
+    """
+    known = sealed(folder)
+    before = {} if known is None else sums(folder)
+    yield
+    if known is not None:
+        changed = {k: v for k, v in sums(folder).items() if v != before.get(k)}
+        _write(folder, known | changed)
+
+
+def _write(folder: Path, known: dict[str, str]) -> None:
+    write_text(folder / SEAL, json.dumps(known, indent=1, sort_keys=True) + "\n")
