@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from xaibench.figures.draw import draw_all
-from xaibench.leaderboards import bands, by_target, probe_table, superpixel_table, thresholds
+from xaibench.leaderboards import (
+    bands,
+    by_target,
+    probe_table,
+    robustness,
+    superpixel_table,
+    thresholds,
+)
 from xaibench.leaderboards.board import ScoredRun, write
 from xaibench.leaderboards.summary import of_model_alone
 from xaibench.progress import Progress
@@ -15,13 +22,14 @@ from xaibench.report.page import write_page
 def present(folder: Path, progress: Progress) -> None:
     """Write tables, ``figures/`` and ``report.html`` of a run's folder.
 
-    Tables: ``leaderboard.{csv,md,tex}``, ``thresholds.csv`` with ``roc.md``, and where the run has
-    what they need ``leaderboard_by_target.{csv,md}``, ``bands.csv``, ``probes.{csv,md}`` and
-    ``superpixels.csv``.
+    Tables: ``leaderboard.{csv,md,tex}``, those of ``robustness``, ``thresholds.csv`` with
+    ``roc.md``, and where the run has what they need ``leaderboard_by_target.{csv,md}``,
+    ``bands.csv``, ``probes.{csv,md}`` and ``superpixels.csv``.
     """
     run = ScoredRun(folder)
     with progress.stage("tables", 6) as advance:
         write(run.analysis, of_model_alone(run.scores), folder, costs=run.costs)
+        robustness.write(run.analysis, run.scores, folder)
         advance(1)
         by_target.make(run, thresholds.make(run))
         advance(2)
