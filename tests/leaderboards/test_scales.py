@@ -31,9 +31,9 @@ def test_it_is_its_literal_twin():
         by_random = [values[i] / VALUES["random"][i] for i in known]
         assert told["over_random"] == pytest.approx(np.mean(by_random))
         assert {told["n_raw"], told["n_over_p"], told["n_over_random"]} == {len(known)}
-        weights = [1 / VALUES["random"][i] for i in known]
-        kish = sum(weights) ** 2 / sum(w**2 for w in weights)
-        assert told["n_effective"] == pytest.approx(kish)
+    weights = [1 / value for value in VALUES["random"]]
+    kish = sum(weights) ** 2 / sum(w**2 for w in weights)
+    assert list(table["n_effective"]) == pytest.approx([kish] * 3)
     assert row(table, "random")["over_random"] == 1
     assert table["reason_over_p"].isna().all()
     assert table["reason_over_random"].isna().all()
@@ -68,6 +68,22 @@ def test_no_ratio_where_random_reaches_none():
     assert np.isnan(told["n_effective"])
     assert told["n_over_random"] == 0
     assert told["reason_over_random"] == "random scores 0 or less on 2 of 4 rows: no ratio"
+
+
+def test_no_ratio_where_a_few_images_decide():
+    near = [0.5] * 9 + [0.001]
+    values = {"random": near, "lime": [0.5] * 10}
+    told = row(normalised(part_of(rows_of("deletion", values))), "lime")
+    assert np.isnan(told["over_random"])
+    assert told["n_effective"] == pytest.approx((9 * 2 + 1000) ** 2 / (9 * 4 + 1e6))
+    why = "random scores near 0 on a few rows, and they alone decide (1.0 of 10 by Kish's number)"
+    assert told["reason_over_random"] == why
+
+
+def test_all_images_decide_where_random_is_the_same():
+    values = {"random": [0.25] * 10, "lime": [0.5] * 10}
+    told = row(normalised(part_of(rows_of("deletion", values))), "lime")
+    assert (told["over_random"], told["n_effective"]) == (2, 10)
 
 
 def test_no_ratio_without_random():

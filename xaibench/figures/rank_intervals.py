@@ -25,6 +25,7 @@ from xaibench.figures.base import (
     write,
 )
 from xaibench.figures.looks import Look, looks_in
+from xaibench.figures.ranking import telling
 from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.names import arrow, how_many
 
@@ -35,11 +36,12 @@ EACH = 0.17  # inches an explainer
 
 def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
     """Yield ``rank_intervals`` (and ``rank_intervals_2`` where they are many) of the metrics that
-    rank explainers; a sentence in place of all of them where no two explainers were compared.
+    rank explainers, but for those that ``ranking`` leaves out; a sentence in place of all of them
+    where no two explainers were compared.
     """
     if not choice.scored(run):
         return
-    ranked = run.summary[run.summary["rank"].notna()]
+    ranked = telling(run.summary[run.summary["rank"].notna()])
     reasons = run.analysis.pairs.groupby("metric", sort=False)["reason"].first()
     metrics = list(ranked["metric"].unique())
 

@@ -1,6 +1,4 @@
-"""Several trainings of one model: does an explainer's mean, and its place, hold from one to the
-next?
-"""
+"""Several trainings of one model: do explainers keep their means, and their places?"""
 
 from __future__ import annotations
 

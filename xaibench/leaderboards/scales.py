@@ -12,8 +12,9 @@ with that choice is told by ``agreement``.
   plain means by construction, and agreement with it proves nothing. Image by image the ratio says
   nothing where random gets 0 or less, as it does with values around 0 (``srg``,
   ``cumulative_drop``), and to leave such images out would be to choose by chance: the metric then
-  has no such scale. A small value of random weighs its image heavily; ``n_effective`` says how many
-  images decide: (sum w)^2 / sum w^2 with w = 1 / random (Kish 1965, Survey Sampling, 11.7).
+  has no such scale. Nor has it one where random comes so near to 0 on a few images that these
+  decide alone: where ``n_effective``, (sum w)^2 / sum w^2 with w = 1 / random (Kish 1965, Survey
+  Sampling, 11.7), is less than ``MIN_SHARE`` of the images.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from xaibench.leaderboards.names import RANDOM
 from xaibench.leaderboards.part import Part
 
 SCALES = ["raw", "over_p", "over_random"]
+MIN_SHARE = 0.5
+"""Of the images must decide a mean of ratios; with equal weights all of them do."""
 COLUMNS = [
     *("explainer", "control", "metric", "raw", "n_raw", "over_p", "n_over_p", "reason_over_p"),
     *("over_random", "n_over_random", "n_effective", "reason_over_random"),
@@ -34,7 +37,8 @@ COLUMNS = [
 def normalised(part: Part) -> pd.DataFrame:
     """Return one row for each metric and explainer: its mean on each of ``SCALES``.
 
-    ``n_…`` rows have a value there; ``reason_…`` says why a scale is missing, or which rows are.
+    ``n_…`` rows have a value there; ``n_effective`` of them decide the ratios to random;
+    ``reason_…`` says why a scale is missing, or which rows are.
     """
     names = ["explainer", "control"]
     tables = []
@@ -46,10 +50,8 @@ def normalised(part: Part) -> pd.DataFrame:
         by_p, why = _by_p(part, metric)
         table["over_p"], table["n_over_p"] = _mean(values / by_p[:, None])
         table["reason_over_p"] = why
-        by_random, why = _by_random(values, list(table["explainer"]))
-        ratios = values / by_random[:, None]
-        table["over_random"], table["n_over_random"] = _mean(ratios)
-        table["n_effective"] = _effective(1 / by_random, ratios)
+        by_random, table["n_effective"], why = _by_random(values, list(table["explainer"]))
+        table["over_random"], table["n_over_random"] = _mean(values / by_random[:, None])
         tables.append(table.assign(reason_over_random=why))
     return pd.concat(tables, ignore_index=True)[COLUMNS]
 
@@ -72,20 +74,24 @@ def _by_p(part: Part, metric: str) -> tuple[np.ndarray, str | None]:
     return np.where(p > 0, p, np.nan), why if without else None
 
 
-def _by_random(values: np.ndarray, explainers: list[str]) -> tuple[np.ndarray, str | None]:
+def _by_random(values: np.ndarray, explainers: list[str]) -> tuple[np.ndarray, float, str | None]:
+    """Return what each row is divided by, how many rows decide, and why there is no ratio."""
     nothing = np.full(len(values), np.nan)
     if RANDOM not in explainers:
-        return nothing, f"without {RANDOM}"
+        return nothing, np.nan, f"without {RANDOM}"
     random = values[:, explainers.index(RANDOM)]
-    if not np.isfinite(random).any():
-        return nothing, f"{RANDOM} has no value"
-    lost = int((random <= 0).sum())
+    known = random[np.isfinite(random)]
+    if not len(known):
+        return nothing, np.nan, f"{RANDOM} has no value"
+    lost = int((known <= 0).sum())
     if lost:
-        return nothing, f"{RANDOM} scores 0 or less on {lost} of {len(random)} rows: no ratio"
-    return random, None
-
-
-def _effective(weights: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-    used = np.where(np.isfinite(ratios), weights[:, None], 0.0)
-    with np.errstate(invalid="ignore"):
-        return used.sum(axis=0) ** 2 / (used**2).sum(axis=0)
+        why = f"{RANDOM} scores 0 or less on {lost} of {len(known)} rows: no ratio"
+        return nothing, np.nan, why
+    effective = float((1 / known).sum() ** 2 / (1 / known**2).sum())
+    if effective < MIN_SHARE * len(known):
+        why = (
+            f"{RANDOM} scores near 0 on a few rows, and they alone decide "
+            f"({effective:.1f} of {len(known)} by Kish's number)"
+        )
+        return nothing, effective, why
+    return random, effective, None
