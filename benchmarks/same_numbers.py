@@ -33,6 +33,7 @@ MEASURED = ("seconds", "peak_mib", "score_seconds", "score_peak_mib")
 OWN = dict.fromkeys(MEASURED, "is measured") | {
     "run": "the run's id is a hash of the code",
     "device": "names the machine",
+    "training_seed": "older commits do not tell it",
 }
 """Columns that two equal runs do not share, and why."""
 

@@ -37,6 +37,7 @@ def block_of(subject: Subject, images: int) -> Block:
     """Return so many images as a run's block, of which nothing is known yet."""
     batch = subject.fresh(images)
     about = {"run": "benchmark", "dataset": subject.source, "split": "test", "model": "benchmark"}
+    about |= {"training_seed": 0}
     rows = [
         about | {"image": i, "group": i, "label": None, "target": "class", "p_target": 0.5}
         for i in batch.ids

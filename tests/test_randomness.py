@@ -8,7 +8,13 @@ import math
 import pytest
 import torch
 
-from xaibench.randomness import descending_order, image_seed, random_bits, random_uniform
+from xaibench.randomness import (
+    descending_order,
+    draw_seeds,
+    image_seed,
+    random_bits,
+    random_uniform,
+)
 
 MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
@@ -132,3 +138,16 @@ def test_order_is_the_same_in_any_batch():
     whole = descending_order(values, seeds(6))
     assert torch.equal(whole[[4]], descending_order(values[[4]], torch.tensor([4])))
     assert not torch.equal(whole[0], whole[1])
+
+
+def test_draws_have_seeds_of_their_own():
+    """The first is the image's own; the others are new, far apart, and the same in any batch."""
+    own = seeds(500)
+    drawn = [draw_seeds(own, k) for k in range(4)]
+    assert torch.equal(drawn[0], own)
+    assert len(torch.cat(drawn).unique()) == 4 * 500
+    assert all((each >= 0).all() for each in drawn)
+    assert torch.equal(draw_seeds(own[[7]], 3), drawn[3][[7]])
+    numbers = torch.stack([random_uniform(each, 1, 2)[:, 0] for each in drawn])
+    correlation = torch.corrcoef(numbers) - torch.eye(4)
+    assert correlation.abs().max() < 5 / math.sqrt(500)

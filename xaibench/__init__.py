@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Batch": "engine.batch",
     "Classifier": "models.base",
+    "ComparisonMetric": "metrics.base",
     "Data": "types",
     "Dataset": "datasets.base",
     "Explainer": "explainers.base",
@@ -31,7 +32,6 @@ _HOMES = {
     "Registry": "registry",
     "Scores": "metrics.base",
     "Split": "types",
-    "TwinMetric": "metrics.base",
     "UserError": "errors",
     "checks_for": "checks.plugins",
     "leaderboard": "leaderboards.board",

@@ -52,6 +52,16 @@ def random_uniform(
     return _shift_right(random_bits(seeds, count, stream), 11).to(torch.float64) * 2.0**-53
 
 
+def draw_seeds(seeds: Int[Tensor, " batch"], draw: int) -> Int[Tensor, " batch"]:
+    """Return the seeds of an image's ``draw``-th independent draw, in [0, 2**63).
+
+    Draw 0 has the image's own seeds; of any other, whatever is random differs: noise and ties.
+    """
+    if draw == 0:
+        return seeds
+    return _shift_right(random_bits(seeds, draw, _DRAWS)[:, -1], 1)
+
+
 def descending_order(
     values: Float[Tensor, "batch n"], seeds: Int[Tensor, " batch"]
 ) -> Int[Tensor, "batch n"]:
@@ -70,3 +80,6 @@ def descending_order(
 
 _TIES = 1
 NOISE = 2
+_DRAWS = 3
+UNRELATED = 4
+NOISY_INPUT = 5

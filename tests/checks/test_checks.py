@@ -38,6 +38,8 @@ OTHER_METRICS = [
     ("deletion", {"steps": 7, "fill": "blur"}),
     ("deletion", {"steps": 2, "fill": "image_mean"}),
     ("insertion", {"steps": 7, "fill": 0.4}),
+    ("deletion", {"steps": 7, "order": "lerf"}),
+    ("insertion", {"steps": 7, "order": "lerf"}),
     ("cumulative_drop", {"fill": "blur"}),
     ("pointing_game", {"tolerance": 3}),
     ("iou_top", {"top": 0.1}),

@@ -1,4 +1,4 @@
-"""The controls: uniform noise and the Gaussian in the middle."""
+"""The controls: uniform noise, the Gaussian in the middle, the edges of the image."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from skimage.filters import sobel
 
 from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.explainers.center_prior import CenterPrior
+from xaibench.explainers.edge import Edge
 from xaibench.explainers.random import Random
 from xaibench.models.base import PassCount
 
 
-@pytest.mark.parametrize("explainer", [Random(), CenterPrior()])
+@pytest.mark.parametrize("explainer", [Random(), CenterPrior(), Edge()])
 def test_controls_make_no_pass(explainer):
     explanation = explainer(toy_model(), toy_batch())
     assert explainer.control
@@ -57,3 +59,22 @@ def test_center_prior_in_closed_form(sigma):
             twin = math.exp(-squared / (2 * (sigma * 20) ** 2))
             assert maps[0, y, x].item() == pytest.approx(twin, abs=1e-6)
     assert torch.equal(maps[0], maps[1])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_edge_is_the_sobel_magnitude_of_scikit_image(channels):
+    """Of the mean of the channels, border and scale included."""
+    batch = toy_batch(channels)
+    maps = Edge()(toy_model(channels=channels), batch).maps
+    for image, found in zip(batch.images.double(), maps, strict=True):
+        twin = sobel(image.mean(0).numpy())
+        assert found.numpy() == pytest.approx(twin, abs=1e-6)
+
+
+def test_edge_of_a_ramp_in_closed_form():
+    """s a pixel gives sqrt(2) s within, and half of it where the image is mirrored."""
+    batch, slope = toy_batch(images=1), 0.02
+    batch.images.copy_((slope * torch.arange(32)).expand(1, 3, 32, 32))
+    (found,) = Edge()(toy_model(), batch).maps
+    assert found[:, 1:-1].numpy() == pytest.approx(math.sqrt(2) * slope, abs=1e-6)
+    assert found[:, [0, -1]].numpy() == pytest.approx(slope / math.sqrt(2), abs=1e-6)

@@ -17,7 +17,7 @@ from sklearn.metrics import pairwise_distances
 
 from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.explainers.lime import Lime, ridge_coefficients
-from xaibench.runs.scoring import explain
+from xaibench.runs.explaining import explain
 from xaibench.segmentation.quickshift import Quickshift
 from xaibench.segmentation.segmenter import Segmenter
 

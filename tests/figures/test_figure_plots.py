@@ -32,7 +32,7 @@ def test_curves_have_a_panel_a_metric_and_a_line_an_explainer(curves, legible):
     assert figure.axes[0].get_xlabel() == "fraction of pixels replaced"
     assert "pcam_synthetic (generated)" in figure.get_suptitle()
     assert "random (control)" in legend_texts(figure)
-    assert "drop: least important first" in legend_texts(figure)
+    assert "least important first" in legend_texts(figure)
     legible(figure)
 
 
@@ -42,6 +42,28 @@ def test_orders_and_controls_have_their_lines(curves):
     assert dashed == ["--", "--", "-", "-"]
     drop = figure.axes[2].lines
     assert sorted(line.get_linestyle() for line in drop) == ["-"] * 4 + ["--"] * 4
+
+
+def test_other_orders_and_likenesses_say_what_they_show(curves):
+    """Least relevant first turns the arrow; both orders of srg share a panel."""
+    one = curves[curves["curve"] == "deletion"]
+    renamed = {
+        "lazy": ["deletion@lerf"],
+        "srg": ["morf@pixels", "lerf@pixels"],
+        "weights": ["spearman", "spearman_abs", "ssim"],
+    }
+    parts = [one.assign(metric=metric, curve=c) for metric, its in renamed.items() for c in its]
+    figure = curve_figure.draw(pd.concat(parts), "pcam")
+    shown = figure.axes[:5]  # the sixth place of the grid is empty
+    titles = ["lazy ↑", "srg", "weights: spearman", "weights: spearman_abs", "weights: ssim"]
+    assert [ax.get_title() for ax in shown] == titles
+    assert [len(ax.lines) for ax in shown] == [4, 8, 4, 4, 4]
+    labels = [ax.get_xlabel() for ax in shown]
+    assert labels[:2] == [
+        "fraction of pixels replaced, least relevant first",
+        "fraction of pixels replaced",
+    ]
+    assert set(labels[2:]) == {"fraction of layers drawn anew"}
 
 
 def test_the_line_is_the_mean_on_the_common_grid(curves):

@@ -103,3 +103,33 @@ def test_an_empty_column_is_left_out(training_log, legible):
     assert _legend(figure) == ["loss, validation", "loss, training"]
     assert "best" not in figure.get_suptitle()
     legible(figure)
+
+
+def test_models_of_several_training_seeds_have_a_line_each(legible):
+    logs = [_long_log(6).assign(training_seed=seed) for seed in (8, 0, 3)]
+    logs[1].loc[2, "valid_auroc"] = 0.99
+    figure = training.draw(pd.concat(logs, ignore_index=True), "pcam", "auroc")
+    assert _legend(figure) == ["training seed 8", "training seed 0", "training seed 3"]
+    stars = [line for line in figure.axes[1].lines if len(line.get_xdata()) == 1]
+    assert [line.get_xdata()[0] for line in stars] == [600, 300, 600]
+    assert "one model a training seed" in figure.get_suptitle().replace("\n", " ")
+    legible(figure)
+
+
+def test_of_labels_and_training_seeds_the_first_seed_is_drawn(legible):
+    logs = [
+        _long_log(6).assign(training_seed=seed, label=label)
+        for seed in (8, 0)
+        for label in ("x", "y")
+    ]
+    figure = training.draw(pd.concat(logs, ignore_index=True), "chexpert", "auroc")
+    assert _legend(figure) == ["x", "y"]
+    told = figure.get_suptitle().replace("\n", " ")
+    assert "training seed 8, one model a label" in told
+    legible(figure)
+
+
+def test_the_log_of_one_training_seed_is_drawn_as_ever(training_log, legible):
+    one = training.draw(training_log.assign(training_seed=8), "pcam")
+    assert one.get_suptitle() == training.draw(training_log, "pcam").get_suptitle()
+    assert "training seed" not in one.get_suptitle()

@@ -32,7 +32,8 @@ def make_scores() -> pd.DataFrame:
             "image": f"i{i // 2}", "group": f"g{i // 2}", "target": ["edema", "mass"][i % 2],
             "p_target": P[i % 8], "explainer": explainer, "control": explainer == "random",
             "metric": metric, "protocol": protocol, "higher_is_better": None,
-            "value": rng.random(), "bound_low": 0.0, "bound_high": 1.0, "status": "ok", "reason": None,
+            "value": rng.random(), "bound_low": 0.0, "bound_high": 1.0,
+            "status": "ok", "reason": None,
         }
         for metric, protocol in metrics.items()
         for explainer in ("grad_cam", "random")
@@ -101,6 +102,28 @@ def test_chance_is_the_regions_share_of_the_image(folder):
     assert len(run.csv("bands.csv")) == len(rows)
 
 
+def test_another_seeds_targets_have_the_chance_of_their_own_masks(folder):
+    """The second model is explained for other targets, and its lungs are the whole image."""
+    scores = make_scores()
+    turned = scores.assign(target=scores["target"].map({"edema": "fluid", "mass": "nodule"}))
+    both = [scores.assign(training_seed=4), turned.assign(training_seed=1)]
+    pd.concat(both).to_parquet(folder / "scores.parquet")
+    read = pd.read_parquet(folder / "predictions.parquet")
+    other = turned.drop_duplicates(["image", "target"])[["image", "target", "p_target"]]
+    other = other.assign(group="g", selected=True, training_seed=1)
+    predictions = pd.concat([read.assign(training_seed=4), other], ignore_index=True)
+    predictions.to_parquet(folder / "predictions.parquet")
+    with h5py.File(folder / "maps.h5", "a") as file:
+        file["seeds/1/masks/lungs_box_weak"] = np.ones((32, 8, 12), "uint8")
+    rows = bands.make(FinishedRun(folder)).set_index(["metric", "band", "explainer"])
+    place = ("mass_accuracy@lungs_box_weak", "≥ 0.95", "grad_cam")
+    row, alone = rows.loc[place], bands.table(scores).set_index(rows.index.names).loc[place]
+    assert (row["n"], row["n_groups"]) == (2 * alone["n"], alone["n_groups"])  # no new patients
+    first = (10 * 24 / 96 + 60 / 96) / 11  # one of the first's twelve has no lungs
+    assert row["chance"] == pytest.approx((11 * first + 12 * 1) / 23)
+    assert rows.loc["border_mass", "chance"].unique() == pytest.approx([0.75])
+
+
 def test_a_run_without_either_has_no_bands(folder):
     scores = make_scores()
     scores[scores["metric"] == "deletion"].to_parquet(folder / "scores.parquet")
@@ -125,6 +148,16 @@ def test_each_target_has_the_leaderboard_of_its_own_rows(folder):
     assert "Model alone: auroc 0.750 [0.500, 1.000]." in text
     assert "(all negative)" in text
     assert len(pd.read_csv(folder / "leaderboard_by_target.csv")) == len(summary)
+
+
+def test_each_training_seed_has_an_auroc_of_its_own_under_a_target(folder):
+    auroc = pd.DataFrame({"label": ["mass", "edema"] * 2, "auroc": [0.75, 0.5, 0.25, 0.125]})
+    auroc = auroc.assign(auroc_low=np.nan, auroc_high=np.nan, reason=None)
+    by_target.make(ScoredRun(folder), auroc.assign(training_seed=[3, 3, 0, 0]), resamples=20)
+    text = (folder / "leaderboard_by_target.md").read_text()
+    assert "auroc (training seed 3) 0.750" in text
+    assert "auroc (training seed 0) 0.250" in text
+    assert "auroc (training seed 0) 0.125" in text
 
 
 def test_one_target_has_no_table_of_its_own(folder):

@@ -192,7 +192,8 @@ def test_merge_keeps_shared_rows_once(tmp_path):
     few = scores[scores["explainer"].isin(["lime", "random"])]
     merged = merge([folder_of(most, tmp_path / "a"), folder_of(few, tmp_path / "b")])
     assert len(merged) == len(scores)
-    assert set(merged.columns) == set(scores.columns)
+    assert set(merged.columns) == {*scores.columns, "training_seed"}
+    assert merged["training_seed"].isna().all()  # these runs do not tell it
 
 
 def test_merge_refuses_two_protocols(tmp_path):

@@ -220,3 +220,25 @@ def test_a_run_gets_both_files(tmp_path):
     rows = thresholds.make(run, resamples=20)
     pd.testing.assert_frame_equal(run.csv("thresholds.csv"), rows, check_dtype=False)
     assert "toy_synthetic (generated), model net, split test" in (tmp_path / "roc.md").read_text()
+
+
+def test_each_training_seed_has_rows_of_its_own(tmp_path):
+    """Two models' outputs for one image are never pooled."""
+    one = several()
+    other = one.assign(p_edema=1 - one["p_edema"])
+    seeds = [one.assign(training_seed=9), other.assign(training_seed=2)]
+    rows = thresholds.table(pd.concat(seeds, ignore_index=True), "test", resamples=50)
+    assert rows["training_seed"].tolist() == [9] * 4 + [2] * 4
+    for seed, alone in ((9, one), (2, other)):
+        wanted = thresholds.table(alone, "test", resamples=50)
+        assert wanted["training_seed"].isna().all()
+        found = rows[rows["training_seed"] == seed].reset_index(drop=True)
+        pd.testing.assert_frame_equal(
+            found.drop(columns="training_seed"), wanted.drop(columns="training_seed")
+        )
+    text = thresholds.markdown(rows, "toy")
+    assert "| training seed | label |" in text
+    assert "| 2 | `edema` | 6 | 3 | 0.111" in text
+    assert "training seed 9: mean AUROC 0.819 over the 2 of 4 labels that have one" in text
+    assert text.count("`hernia` has none and is averaged nowhere") == 1
+    assert "training seed" not in thresholds.markdown(rows.head(4), "toy")

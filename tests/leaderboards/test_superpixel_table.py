@@ -105,6 +105,12 @@ def test_a_run_has_rows_for_each_image_and_explainer_that_hides_superpixels(run)
     assert read["drop"].dropna().tolist() == table["drop"].dropna().tolist()
 
 
+def test_the_table_names_the_training_seed_whose_maps_it_tells(run):
+    assert superpixel_table(run)["training_seed"].isna().all()
+    run.manifest["training_seeds"] = [6, 2]
+    assert set(superpixel_table(run)["training_seed"]) == {6}
+
+
 def test_a_run_without_such_an_explainer_has_no_table(run):
     run.manifest["explainers"] = {"cam": {"use": "cam"}}
     make(run)

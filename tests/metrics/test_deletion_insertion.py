@@ -168,3 +168,52 @@ def test_insertion_is_deletion_of_the_negated_map(fill):
     flipped = deletion.curves["deletion"].y.flip(1)
     assert insertion.curves["insertion"].y == pytest.approx(flipped, abs=1e-6)
     assert insertion.values["insertion"] == pytest.approx(deletion.values["deletion"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_lerf_is_the_order_of_morf_from_its_other_end(name):
+    """Of a map without ties that is what morf does with the negated map."""
+    model, batch, maps = toy_model().double(), toy_batch(), random_maps()
+    lerf = METRICS[name](9, "black", order="lerf").score(model, batch, maps)
+    negated = METRICS[name](9, "black").score(model, batch, -maps)
+    assert lerf.values[name] == pytest.approx(negated.values[name], abs=1e-8)
+    assert lerf.curves[f"{name}@lerf"].y == pytest.approx(negated.curves[name].y, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_ties_of_lerf_are_those_of_morf_reversed(name):
+    """What the first k pixels of one order leave is what the other's last HW - k leave."""
+    linear, batch, contributions = linear_case()
+    maps = torch.zeros(3, 32, 32)
+    curves = [
+        METRICS[name](PIXELS, "black", order=order).score(linear, batch, maps).curves
+        for order in ("morf", "lerf")
+    ]
+    morf, lerf = curves[0][name].y, curves[1][f"{name}@lerf"].y
+    total = contributions.sum((1, 2))[:, None]
+    assert (morf + lerf.flip(1)).numpy() == pytest.approx(total.expand_as(morf).numpy(), abs=1e-4)
+    assert (morf - lerf).abs().amax(1).min() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("metric", "higher", "said"),
+    [
+        (Deletion(), False, "deletion[fill=dataset_mean,score=prob,steps=100,ties=seeded]"),
+        (
+            Deletion(order="lerf"),
+            True,
+            "deletion[fill=dataset_mean,order=lerf,score=prob,steps=100,ties=seeded]",
+        ),
+        (Insertion(), True, "insertion[fill=blur,score=prob,steps=100,ties=seeded]"),
+        (
+            Insertion(order="lerf"),
+            False,
+            "insertion[fill=blur,order=lerf,score=prob,steps=100,ties=seeded]",
+        ),
+    ],
+)
+def test_the_order_turns_the_direction_and_is_said_where_it_is_lerf(metric, higher, said):
+    name = metric.value_names(())[0]
+    assert metric.direction(name) is higher
+    assert metric.higher_is_better is higher
+    assert metric.protocol(name, "") == said

@@ -11,7 +11,7 @@ import torch
 from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.engine import costs as memory
 from xaibench.explainers.base import Explainer
-from xaibench.metrics.base import ImageMetric, MapMetric, Scores, TwinMetric
+from xaibench.metrics.base import ComparisonMetric, ImageMetric, MapMetric, Scores
 from xaibench.runs.rows import Block
 from xaibench.runs.scoring import Scorer
 from xaibench.store.cells import Cell
@@ -20,6 +20,7 @@ from xaibench.store.schema import TIMINGS
 
 IMAGES = 4
 ABOUT = {"run": "r", "dataset": "toy", "split": "test", "model": "toy", "label": "a"}
+ABOUT |= {"training_seed": 0}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Passes(MapMetric):
 
 
 @dataclass(frozen=True)
-class Same(TwinMetric):
+class Same(ComparisonMetric):
     """The difference of two maps' means."""
 
     name: ClassVar[str] = "same"
@@ -62,7 +63,11 @@ class Same(TwinMetric):
     def value_names(self, masks):
         return ["same"]
 
-    def compare(self, maps, twin_maps):
+    def others(self, model, twin, seed):
+        return {"twin": twin}
+
+    def compare(self, model, others, batch, maps, remake):
+        twin_maps = remake(others["twin"], batch)
         return Scores({"same": (maps - twin_maps).flatten(1).mean(1)})
 
 

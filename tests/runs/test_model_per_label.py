@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from xaibench import cli
 from xaibench.config.reading import load_config
 from xaibench.errors import UserError
+from xaibench.metrics.label_randomisation import LabelRandomisation
+from xaibench.metrics.weight_randomisation import WeightRandomisation
 from xaibench.progress import SilentProgress
+from xaibench.runs import fitting
 from xaibench.runs.grid import best_point, grid_points, search, settings
 from xaibench.runs.story import run
 from xaibench.training.one_label import one_label
@@ -201,6 +205,54 @@ def test_the_submission_has_the_challenges_order_and_scale(done):
 def test_a_mistaken_submission_is_told(lab, words, message):
     with pytest.raises(UserError, match=message):
         run(load_config(lab / "squares.yaml", words), lab / "told", QUIET)
+
+
+def test_each_label_is_compared_with_models_of_its_own_made_once(lab, monkeypatch):
+    """Several blocks a label: two cascades, two twins; and each value has its direction."""
+    asked = []
+    for slow in ("draw_all", "write_page"):
+        monkeypatch.setattr(f"xaibench.runs.present.{slow}", lambda *_: None)
+    for metric in (WeightRandomisation, LabelRandomisation):
+
+        def noted(self, model, twin, seed, others=metric.others):
+            asked.append((self.name, model, twin, seed))
+            return others(self, model, twin, seed)
+
+        monkeypatch.setattr(metric, "others", noted)
+    words = [
+        "metrics={deletion: {steps: 2}, weight_randomisation: {stages: 2}, label_randomisation: }",
+        "explainers={random: {draws: 2}, edge: , square_occlusion: {window: 4, stride: 4}}",
+        "training.epochs=1",
+    ]
+    folder = run(load_config(lab / "squares.yaml", words), lab / "compared", QUIET)
+    assert [name for name, *_ in asked] == ["weight_randomisation", "label_randomisation"] * 2
+    assert len({id(model) for _, model, _, _ in asked}) == 2
+    assert len({id(twin) for _, _, twin, _ in asked}) == 2
+    assert {seed for *_, seed in asked} == {load_config(lab / "squares.yaml").seed}
+    scores = pd.read_parquet(folder / "scores.parquet").dropna(subset="explainer")
+    directions = scores.groupby("metric")["higher_is_better"].agg(lambda v: set(v.tolist()))
+    assert directions["weight_randomisation@ssim"] == {False}
+    assert directions["weight_randomisation@ssim_control"] == {None}
+    assert directions["weight_randomisation@entropy_rise"] == {True}
+    assert directions["label_randomisation@spearman"] == {False}
+    blind = scores[scores["explainer"].isin(["random", "edge"])]
+    for metric in ("weight_randomisation@spearman", "label_randomisation@ssim"):
+        values = blind.loc[blind["metric"] == metric, "value"]
+        assert values.to_numpy() == pytest.approx(1.0, abs=1e-12)
+    timings = pd.read_parquet(folder / "timings.parquet")
+    assert timings["block"].nunique() > 2  # so that models could have been made anew
+
+
+@pytest.mark.parametrize(("metric", "asks"), [("weight_", False), ("label_", True)])
+def test_a_twin_is_trained_for_a_metric_that_asks_for_it(lab, monkeypatch, metric, asks):
+    words = [f"metrics={{deletion: , {metric}randomisation: }}"]
+    config = load_config(lab / "squares.yaml", words)
+    trained = []
+    monkeypatch.setattr(fitting, "trained_model", lambda *its: trained.append(its) or (None, None))
+    data = config.dataset.open(seed=0, cache=lab, progress=QUIET)
+    place = fitting.Workplace(torch.device("cpu"), lab, QUIET)
+    assert fitting.twin_model(config, data, place) is None
+    assert [its[1].shuffle_labels for its in trained] == [True] * asks
 
 
 def test_a_model_per_label_needs_several_labels(tmp_path):

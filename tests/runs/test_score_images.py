@@ -16,11 +16,12 @@ from xaibench.metrics.base import ImageMetric, Scores
 from xaibench.metrics.occlusion_probe import OcclusionProbe
 from xaibench.runs.rows import Block
 from xaibench.runs.scoring import Scorer
-from xaibench.store.cells import Cell, CellResult
+from xaibench.store.cells import Cell, CellResult, SeedCells
 from xaibench.store.run_folder import RunFolder
 from xaibench.store.schema import SCORES
 
 ABOUT = {"run": "r", "dataset": "toy", "split": "test", "model": "toy", "label": "a"}
+ABOUT |= {"training_seed": 0}
 PROBE = OcclusionProbe(quadrants=False, fractions=(0.5,), rings=())
 
 
@@ -120,7 +121,7 @@ def test_cells_of_images_are_written_whole_and_merged_behind_the_explainers(
     maps = np.zeros((5, 32, 32), np.float32)
     rows = [{"explainer": "cam", "image": image} for image in block.batch.ids]
     folder.write(Cell("cam", 0), CellResult(rows, [], {"explainer": "cam"}, maps))
-    folder.merge(["cam", None], 1, [{"metric": "auroc"}], {})
+    folder.merge(["cam", None], [SeedCells(1, {})], [{"metric": "auroc"}])
     table = pq.read_table(folder.path / "scores.parquet").to_pylist()
     ids = list(block.batch.ids)
     assert [(r["explainer"], r["image"]) for r in table] == [

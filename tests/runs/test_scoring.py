@@ -24,6 +24,7 @@ from xaibench.store.cells import Cell
 from xaibench.store.schema import SCORES
 
 ABOUT = {"run": "r", "dataset": "toy", "split": "test", "model": "toy", "label": "a"}
+ABOUT |= {"training_seed": 0}
 IMAGES = 5
 ERRORS = {e.__name__: e for e in (RuntimeError, ValueError, IndexError, UserError, PluginError)}
 

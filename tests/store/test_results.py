@@ -13,7 +13,7 @@ import pytest
 from xaibench.atomic import replacing
 from xaibench.errors import UserError
 from xaibench.store import run_folder as module
-from xaibench.store.cells import Cell, CellResult
+from xaibench.store.cells import Cell, CellResult, SeedCells
 from xaibench.store.run_folder import RunFolder
 from xaibench.store.schema import CURVES, SCORES, TIMINGS
 
@@ -90,7 +90,7 @@ def test_a_row_that_fits_no_column_leaves_nothing(folder):
 
 
 def test_tables_are_merged_by_explainer_then_block_and_the_model_last(folder):
-    filled(folder).merge(["random", "cam"], 3, [row(None, None, metric="auroc")], {})
+    filled(folder).merge(["random", "cam"], [SeedCells(3, {})], [row(None, None, metric="auroc")])
     scores = pq.read_table(folder.path / "scores.parquet")
     assert scores.schema.equals(SCORES)
     assert list(zip(scores["explainer"].to_pylist(), scores["image"].to_pylist(), strict=True)) == [
@@ -105,7 +105,7 @@ def test_tables_are_merged_by_explainer_then_block_and_the_model_last(folder):
 
 
 def test_what_a_row_does_not_say_is_null(folder):
-    filled(folder, 1).merge(["cam"], 1, [], {})
+    filled(folder, 1).merge(["cam"], [SeedCells(1, {})], [])
     scores = pq.read_table(folder.path / "scores.parquet").to_pylist()
     assert scores[0]["reason"] is None
     assert scores[0]["forward_passes"] is None
@@ -114,7 +114,8 @@ def test_what_a_row_does_not_say_is_null(folder):
 
 def test_maps_stand_beside_their_images_with_nan_where_there_is_none(folder):
     ids = np.array([b"i00", b"i01", b"i10", b"i11"])
-    filled(folder, 2).merge(["cam", "random"], 2, [], {"ids": ids, "masks/evidence": np.ones(4)})
+    beside = {"ids": ids, "masks/evidence": np.ones(4)}
+    filled(folder, 2).merge(["cam", "random"], [SeedCells(2, beside)], [])
     with h5py.File(folder.path / "maps.h5") as file:
         assert sorted(file["maps"]) == ["cam", "random"]
         maps = file["maps/cam"][:]
@@ -125,18 +126,41 @@ def test_maps_stand_beside_their_images_with_nan_where_there_is_none(folder):
     assert maps[2, 1, 1] == 1
 
 
+def test_cells_of_further_seeds_stand_behind_and_beside(folder):
+    for seed in (5, 2):
+        cell = Cell("cam", 0, seed)
+        assert cell.folder == f"seed_{seed}/00000/cam"
+        scores = [row(f"i{seed}", "cam", training_seed=seed)]
+        maps = np.full((1, 2, 2), seed, np.float32)
+        folder.write(cell, CellResult(scores, [], {"explainer": "cam"}, maps))
+        superpixels = np.full((1, 2, 2), 10 * seed)
+        result = CellResult([], [], {"training_seed": seed}, None, superpixels)
+        folder.write(Cell(None, 0, seed), result)
+    beside = [{"ids": np.array([b"i5"])}, {"targets": np.array([b"x"])}]
+    parts = [SeedCells(1, its, seed) for its, seed in zip(beside, (5, 2), strict=True)]
+    folder.merge(["cam", None], parts, [])
+    scores = pq.read_table(folder.path / "scores.parquet")
+    assert scores["training_seed"].to_pylist() == [5, 2]
+    with h5py.File(folder.path / "maps.h5") as file:
+        assert sorted(file) == ["ids", "maps", "seeds", "segments"]
+        assert file["segments"][0, 0, 0] == 50
+        assert file["maps/cam"][0, 0, 0] == 5
+        assert sorted(file["seeds/2"]) == ["maps", "targets"]
+        assert file["seeds/2/maps/cam"][0, 0, 0] == 2
+
+
 def test_merging_twice_gives_the_same_bytes(folder):
     tables = [folder.path / f"{name}.parquet" for name in ("scores", "curves", "timings")]
-    filled(folder).merge(["cam", "random"], 3, [], {})
+    filled(folder).merge(["cam", "random"], [SeedCells(3, {})], [])
     first = [table.read_bytes() for table in tables]
-    folder.merge(["cam", "random"], 3, [], {})
+    folder.merge(["cam", "random"], [SeedCells(3, {})], [])
     assert [table.read_bytes() for table in tables] == first
 
 
 def test_a_missing_cell_is_no_smaller_table(folder):
     filled(folder, 1)
     with pytest.raises(FileNotFoundError):
-        folder.merge(["cam"], 2, [], {})
+        folder.merge(["cam"], [SeedCells(2, {})], [])
     assert not (folder.path / "scores.parquet").exists()
 
 

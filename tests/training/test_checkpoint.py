@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -14,7 +16,9 @@ from torch import nn
 from toy_training import OPTIONS, STEPS, Stop, fit_toy, same, toy_data, toy_model
 
 from xaibench.atomic import replacing
+from xaibench.training.checkpoint import Checkpoint
 from xaibench.training.options import AugmentOptions, CopyOptions
+from xaibench.types import Data
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -45,6 +49,13 @@ def test_the_checkpoint_states_its_recipe(whole) -> None:
         assert facts[name] == getattr(trained, name)
 
 
+def other_members(split: str) -> Data:
+    """Return as many images of the same files, drawn by another seed."""
+    data = toy_data()
+    data.splits[split].ids = np.array([f"j{i}" for i in range(len(data.splits[split]))])
+    return data
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -55,6 +66,8 @@ def test_the_checkpoint_states_its_recipe(whole) -> None:
         {"data": toy_data(checksum="d")},
         {"data": toy_data(name="other")},
         {"data": toy_data(train=24)},
+        {"data": other_members("train")},
+        {"data": other_members("valid")},
         {"seed": 1},
         {"recipe": {"model": "toy", "device": "cuda"}},
     ],
@@ -63,6 +76,22 @@ def test_another_option_data_set_or_seed_trains_anew(whole, tmp_path: Path, chan
     _, trained = fit_toy(tmp_path, **change)
     assert trained.key != whole[1].key
     assert trained.trained_steps > 0
+
+
+def test_the_seeds_of_other_models_are_no_part_of_the_key(whole, tmp_path: Path) -> None:
+    weights, trained = fit_toy(tmp_path, options=OPTIONS.model_copy(update={"seeds": (2, 0, 1)}))
+    assert trained.key == whole[1].key
+    assert same(weights, whole[0])
+
+
+def test_images_that_are_not_learnt_from_are_no_part_of_the_key(whole, tmp_path: Path) -> None:
+    data, rest = toy_data(), toy_data(train=4).splits["train"]
+    keys = set()
+    for names in ("abcd", "efgh"):
+        rest.ids = np.array(list(names))
+        splits = data.splits | {"test": rest}
+        keys.add(Checkpoint.of(replace(data, splits=splits), OPTIONS, {}, 0, tmp_path).key)
+    assert len(keys) == 1
 
 
 def test_how_often_it_is_saved_is_no_part_of_the_key(whole, tmp_path: Path) -> None:

@@ -56,4 +56,5 @@ def train(
     print(f"Table: {file}")
     if best := best_point(table, points, monitor):
         words = " ".join(f"--set '{word}'" for word in settings(best))
-        print(f"Best validation {monitor} (mean over labels): {words}")
+        over = "training seeds and labels" if table["training_seed"].nunique() > 1 else "labels"
+        print(f"Best validation {monitor} (mean over {over}): {words}")

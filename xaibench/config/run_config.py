@@ -67,6 +67,11 @@ class RunConfig(PlainConfig):
     explainers: Mapping[str, Any]
     metrics: Mapping[str, Any]
 
+    @property
+    def training_seeds(self) -> tuple[int, ...]:
+        """The seeds that models are trained with, in the config's order; the run's own if none."""
+        return self.training.seeds or (self.seed,)
+
     def resolved(self) -> dict[str, Any]:
         """Return the config with every default filled in, as plain YAML data."""
         plain = {name: getattr(self, name) for name in type(self).model_fields}

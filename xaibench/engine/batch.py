@@ -86,6 +86,13 @@ class Batch:
         object.__setattr__(part, "origin", (self, at))
         return part
 
+    def reseeded(self, seeds: Seeds) -> Batch:
+        """Return the same images with other seeds; the scores that are shared stay shared."""
+        part = replace(self, seeds=seeds)
+        everything = torch.arange(len(self), device=self.images.device)
+        object.__setattr__(part, "origin", (self, everything))
+        return part
+
     def split(self, size: int) -> list[Batch]:
         """Return the batch in parts of at most ``size`` images."""
         if len(self) <= size:

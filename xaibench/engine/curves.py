@@ -25,17 +25,20 @@ def removal_curve(
     fill: Fill,
     space: Space,
     insert: bool = False,
+    least_first: bool = False,
 ) -> Float[Tensor, "batch step"]:
     """Return the score as pixels fall to (or, with ``insert``, rise from) the fill.
 
     Args:
         maps: relevance; the most relevant pixels go first, ties in the image's own random order.
         counts: pixels gone (or restored) at each step, rising from 0 to height x width.
+        least_first: the same order from its other end, the least relevant pixel first.
 
     The first and the last step are the same for every map of an image and are scored once.
     """
     height, width = maps.shape[1:]
     order = descending_order(maps.flatten(1), batch.seeds)
+    order = order.flip(1) if least_first else order
     steps = torch.arange(height * width, device=maps.device, dtype=torch.int32).expand_as(order)
     ranks = torch.empty_like(steps).scatter_(1, order, steps).view(maps.shape)
     inner = counts[1:-1].expand(len(batch), -1)

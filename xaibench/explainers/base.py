@@ -47,6 +47,8 @@ class Explainer(ABC):
     name: ClassVar[str]
     control: ClassVar[bool] = False
     """True for a map that knows nothing of the model: a row that every table needs."""
+    draws: ClassVar[int] = 1
+    """Maps an image, each of other seeds, over which its scores are averaged; the first is kept."""
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     def validate(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from xaibench.engine import Batch, Maps
 from xaibench.explainers.base import Explainer
@@ -15,9 +17,14 @@ from xaibench.registry import register
 @register("explainer")
 @dataclass(frozen=True)
 class Random(Explainer):
-    """Control: uniform noise on [0, 1), seeded by image. No passes."""
+    """Control: uniform noise on [0, 1), seeded by image. No passes.
+
+    The floor that all others are compared with must not hang on one throw: a score of an image is
+    the mean over ``draws`` independent maps. The map that is kept and drawn is the first.
+    """
 
     control: ClassVar[bool] = True
+    draws: Annotated[int, Field(ge=1)] = 5
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
         height, width = batch.images.shape[2:]

@@ -26,7 +26,8 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
     if names:
         with run.maps() as file:
             maps = {name: file["maps"][name][:IMAGES] for name in names}
-        yield "agreement", draw(agreement(maps), run.dataset, choice.controls_of(run))
+        dataset = f"{run.dataset}{choice.of_first_seed(run)}"
+        yield "agreement", draw(agreement(maps), dataset, choice.controls_of(run))
 
 
 def agreement(maps: Mapping[str, Sequence[np.ndarray]], seed: int = 0) -> pd.DataFrame:

@@ -21,7 +21,30 @@ NO_FAILURE = "No explained image is wrong: there is no gallery of failures."
 
 
 def heading(run: ScoredRun) -> str:
+    """Return data set, model and split, and how many training seeds where there are several."""
+    return f"{_heading(run)}{over_seeds(run)}"
+
+
+def heading_of_first(run: ScoredRun) -> str:
+    """Return ``heading`` of what shows one model: that of the first training seed."""
+    return f"{_heading(run)}{of_first_seed(run)}"
+
+
+def _heading(run: ScoredRun) -> str:
     return f"{run.dataset}, {run.about['model']}, split {run.about['split']}"
+
+
+def over_seeds(run: ScoredRun) -> str:
+    """Return ``, 3 training seeds``: for what is pooled over them; nothing where there is one."""
+    seeds = run.training_seeds
+    return f", {len(seeds)} training seeds" if len(seeds) > 1 else ""
+
+
+def of_first_seed(run: ScoredRun) -> str:
+    """Return ``, training seed 0``: for what shows the first of several; nothing where it is the
+    only one.
+    """
+    return f", training seed {run.first_seed}" if len(run.training_seeds) > 1 else ""
 
 
 def scored(run: ScoredRun) -> list[str]:
@@ -51,7 +74,7 @@ def cam_like(explainers: Sequence[str], controls: Sequence[str]) -> str | None:
 def explained(run: ScoredRun) -> pd.DataFrame | None:
     """Return the predictions' row of each map; the index is its place in ``maps.h5``.
 
-    None without maps or predictions.
+    Of several training seeds the first is shown. None without maps or predictions.
     """
     with run.maps() as file:
         return None if file is None or run.predictions is None else run.items(file)

@@ -116,7 +116,7 @@ def _front(rows: pd.DataFrame, right: float) -> np.ndarray:
 
     Who pays more may always take what is cheaper, so a step is level until the next explainer.
     """
-    rows = rows[~rows["control"]]
+    rows = rows[~rows["control"].astype(bool)]
     sign = 1 if len(rows) and rows["higher_is_better"].iloc[0] else -1
     on = rows.iloc[front(list(rows["cost"]), list(sign * rows["mean"]))]
     ends = [*on["cost"], right]

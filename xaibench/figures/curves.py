@@ -18,6 +18,8 @@ from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.clusters import Clusters
 from xaibench.leaderboards.intervals import t_interval
 from xaibench.leaderboards.sign_flips import MIN_GROUPS
+from xaibench.store.schema import SEED
+from xaibench.store.training_seeds import seeds_of, with_seeds
 
 GRID = np.linspace(0, 1, 101)
 
@@ -33,14 +35,23 @@ class Kind:
 
 
 SEGMENTS = {"title": "{}", "x": "fraction of segments occluded", "y": "fall of the score"}
+PIXELS = {"title": "{}", "x": "fraction of pixels replaced"}
 AREA = SEGMENTS | {"title": "{} by area", "x": "fraction of area occluded"}
 KINDS = {
     "deletion": Kind("{} ↓", "fraction of pixels replaced"),
     "insertion": Kind("{} ↑", "fraction of pixels restored"),
+    "deletion@lerf": Kind("{} ↑", "fraction of pixels replaced, least relevant first"),
+    "insertion@lerf": Kind("{} ↓", "fraction of pixels restored, least relevant first"),
     "morf": Kind(**SEGMENTS, line="-"),
     "lerf": Kind(**SEGMENTS, line="--"),
     "morf@area": Kind(**AREA, line="-"),
     "lerf@area": Kind(**AREA, line="--"),
+    "morf@pixels": Kind(**PIXELS, line="-"),
+    "lerf@pixels": Kind(**PIXELS, line="--"),
+    **{
+        how: Kind("{}: " + how, "fraction of layers drawn anew", "likeness to the trained model's")
+        for how in ("spearman", "spearman_abs", "ssim")
+    },
 }
 
 
@@ -65,9 +76,9 @@ def draw(
     """Return one panel a metric, one line an explainer with its 95 % band; None if empty.
 
     Args:
-        curves: columns ``image``, ``target``, ``explainer``, ``metric`` (its label, the panel's
-            title), ``curve`` (one of ``KINDS``; another metric's own goes by its name), ``x`` and
-            ``y`` (lists).
+        curves: columns ``training_seed`` (if known), ``image``, ``target``, ``explainer``,
+            ``metric`` (its label, the panel's title), ``curve`` (one of ``KINDS``; another
+            metric's own goes by its name), ``x`` and ``y`` (lists).
         groups: image -> patient or slide, which bands are clustered by; without it, images. With
             fewer than ``MIN_GROUPS`` there is no band.
         controls: drawn in grey, and dashed where dashes do not tell the two orders apart.
@@ -76,7 +87,7 @@ def draw(
     differ. A curve that holds NaN is left out.
     """
     finite = [bool(np.isfinite(y).all()) for y in curves["y"]]
-    known = curves[np.asarray(finite, dtype=bool)]
+    known = with_seeds(curves[np.asarray(finite, dtype=bool)])
     if known.empty:
         return None
     pairs = zip(known["metric"], known["curve"], strict=True)
@@ -93,10 +104,12 @@ def draw(
     entries = _entries(known, seen)
     if any(_kind(curve).line for curve in known["curve"].unique()):
         for line, order in (("-", "most"), ("--", "least")):
-            entries[f"drop: {order} important first"] = swatch(color="black", ls=line)
+            entries[f"{order} important first"] = swatch(color="black", ls=line)
     images = known["image"].nunique()
-    maps = len(known.drop_duplicates(["image", "target"]))
+    maps = len(known.drop_duplicates([SEED, "image", "target"]))
     told = f"{images} images" if maps == images else f"{maps} maps of {images} images"
+    seeds = seeds_of(known)
+    told += f" by {len(seeds)} training seeds" * (len(seeds) > 1)
     return titled(figure, f"{dataset}: mean over {told}, 95 % bands at each place", entries)
 
 
@@ -106,7 +119,8 @@ def _kind(curve: str) -> Kind:
 
 def _entries(curves: pd.DataFrame, seen: Mapping[str, Look]) -> dict[str, Line2D]:
     """Name each explainer, with its n where curves of some images are missing."""
-    counts = curves.drop_duplicates(["explainer", "image", "target"])["explainer"].value_counts()
+    each = curves.drop_duplicates(["explainer", SEED, "image", "target"])
+    counts = each["explainer"].value_counts()
     entries = {}
     for name, look in seen.items():
         n = f" (n={counts[name]})" if counts[name] < counts.max() else ""

@@ -26,7 +26,7 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
     explainer = choice.cam_like(choice.drawn(run), choice.controls_of(run))
     if items is None or explainer is None:
         return
-    heading = f"{choice.heading(run)}, {explainer}"
+    heading = f"{choice.heading_of_first(run)}, {explainer}"
 
     def arrays(rows: pd.DataFrame) -> list[np.ndarray]:
         return [choice.read(run, rows, name) for name in ("images", f"maps/{explainer}")]

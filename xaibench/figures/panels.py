@@ -33,10 +33,11 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
     if shown is None:
         return
     images, masks = choice.read(run, shown, "images"), choice.masks(run, shown)
+    dataset = f"{run.dataset}{choice.of_first_seed(run)}"
 
     def page(names: Sequence[str]) -> Figure:
         maps = {name: choice.read(run, shown, f"maps/{name}") for name in names}
-        return draw(images, maps, masks, shown, run.dataset, choice.controls_of(run))
+        return draw(images, maps, masks, shown, dataset, choice.controls_of(run))
 
     yield from pages("panels", choice.drawn(run), ABREAST, page)
 

@@ -18,6 +18,7 @@ from xaibench.imaging.regions import filled, probe_mask
 from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.probe_table import ALL, probe_table
 from xaibench.leaderboards.summary import of_images
+from xaibench.store.training_seeds import of_first
 
 TEXT = 1.1  # inches left of the image
 ABREAST = 9  # probes side by side
@@ -37,7 +38,10 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
             found[label] = part, parameters["fill"]
     for label, (part, fill) in found.items():
         stem = "probes" if len(found) == 1 else f"probes_{label}"
-        yield f"{stem}_summary", summary(probe_table(part), run.dataset)
+        yield (
+            f"{stem}_summary",
+            summary(probe_table(part), f"{run.dataset}{choice.over_seeds(run)}"),
+        )
         yield from _of_images(run, part, fill, stem)
 
 
@@ -50,6 +54,7 @@ def _of_images(
     images = choice.read(run, shown, "images")
     with run.maps() as file:
         mean = file["dataset_mean"][:]
+    rows = of_first(rows)
     probes = rows["metric"].str.partition("@")[2]
     wide = rows.assign(probe=probes).pivot(
         index=["image", "target"], columns="probe", values="value"
@@ -57,7 +62,8 @@ def _of_images(
     drops = wide.loc[list(zip(shown["image"], shown["target"], strict=True))]
 
     def page(part: Sequence[str]) -> Figure:
-        return draw(images, drops[part], shown, fill, mean, run.dataset)
+        dataset = f"{run.dataset}{choice.of_first_seed(run)}"
+        return draw(images, drops[part], shown, fill, mean, dataset)
 
     yield from pages(name, list(probes.unique()), ABREAST, page)
 

@@ -14,6 +14,7 @@ from xaibench.figures.base import BOX, COLUMN, PAGE, SMALL, grid, style, swatch,
 from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.roc import Label, curve, labels_of
 from xaibench.leaderboards.thresholds import mean_auroc
+from xaibench.store.training_seeds import of_first
 
 ACROSS = 4
 CURVE = {"color": "#0173B2"}
@@ -22,10 +23,10 @@ CHANCE = {"color": "0.6", "ls": "--", "lw": 0.8}
 
 
 def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
-    """Yield ``roc`` where the run holds thresholds and predictions."""
+    """Yield ``roc`` where the run holds thresholds and predictions; of the first training seed."""
     rows = run.csv("thresholds.csv")
     if rows is not None and run.predictions is not None:
-        yield "roc", draw(labels_of(run.predictions), rows, choice.heading(run))
+        yield "roc", draw(labels_of(run.predictions), of_first(rows), choice.heading_of_first(run))
 
 
 @style()

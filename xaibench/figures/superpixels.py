@@ -17,6 +17,7 @@ from xaibench.figures.base import SMALL, aside, grid, heads, short, style, swatc
 from xaibench.figures.pictures import as_rgb, bare, heat, note, pale, patch
 from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.superpixel_table import occluders, segment_drops
+from xaibench.store.training_seeds import of_first
 
 LARGEST = 20
 NUMBERED = 3  # segments with their place in the image
@@ -37,13 +38,15 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
     if shown is None:
         return
     table = run.parquet("curves.parquet")
+    table = None if table is None else of_first(table)
+    dataset = f"{run.dataset}{choice.of_first_seed(run)}"
     for explainer, measure in found.items():
         pairs = zip(shown["image"], shown["target"], strict=True)
         curves = [_curves(table, image, target, explainer) for image, target in pairs]
         names = ("images", "segments", f"maps/{explainer}")
         arrays = [choice.read(run, shown, name) for name in names]
         name = "superpixels" if len(found) == 1 else f"superpixels_{explainer}"
-        yield name, draw(*arrays, shown, curves, measure, run.dataset)
+        yield name, draw(*arrays, shown, curves, measure, dataset)
 
 
 def _curves(

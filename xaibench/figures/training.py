@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from xaibench.figures.base import COLUMN, blank, style, titled
 from xaibench.figures.looks import MARKERS
 from xaibench.leaderboards.board import ScoredRun
+from xaibench.store.schema import SEED
+from xaibench.store.training_seeds import of_first, seeds_of
 
 # monitor -> whether the largest is best
 LARGEST = {"accuracy": True, "auroc": True, "loss": False}
@@ -33,17 +35,18 @@ def draw(log: pd.DataFrame, dataset: str, monitor: str = "accuracy") -> Figure:
     """Return losses (above) and other figures (below) against the step.
 
     Validation is drawn solid, training dashed; a star and a dotted line mark the best row. Where
-    each label has a model of its own, there is a line a label, of validation only, and a star each.
+    each label has a model of its own, or each training seed, there is a line for each, of
+    validation only, and a star each; of labels and seeds both, the first seed is drawn.
 
     Args:
         log: one row a validation: ``epoch``, ``step``, and ``train_`` and ``valid_`` ``loss``,
-            ``accuracy``, ``auroc``, ``mae``; an empty or absent column is left out. ``label``
-            where each label has a model of its own.
+            ``accuracy``, ``auroc``, ``mae``; an empty or absent column is left out.
+            ``training_seed`` if it is known, and ``label`` where each label has a model of its own.
         monitor: what chose the checkpoint (``accuracy``, ``auroc`` or ``loss``).
     """
     figure = blank(COLUMN, 4.4)
     axes = figure.subplots(2, 1, sharex=True)
-    told = (_by_label if "label" in log else _of_one)(axes, log, monitor)
+    told = _lines(axes, log, monitor)
     axes[1].set_xlabel("step")
     if log["step"].nunique() == 1:
         axes[1].set_xticks(log["step"].unique())
@@ -51,6 +54,18 @@ def draw(log: pd.DataFrame, dataset: str, monitor: str = "accuracy") -> Figure:
     for ax in axes:
         entries |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     return titled(figure, f"{dataset}: training{told}", entries)
+
+
+def _lines(axes: list[Axes], log: pd.DataFrame, monitor: str) -> str:
+    """Draw the models' lines; return what the title says of them."""
+    seeds = seeds_of(log)
+    if "label" in log:
+        first = f", training seed {seeds[0]}" if len(seeds) > 1 else ""
+        return f"{first}, one model a label{_by_model(axes, of_first(log), 'label', '', monitor)}"
+    if len(seeds) > 1:
+        best = _by_model(axes, log, SEED, "training seed ", monitor)
+        return f", one model a training seed{best}"
+    return _of_one(axes, log, monitor)
 
 
 def best_row(log: pd.DataFrame, monitor: str) -> pd.Series | None:
@@ -83,8 +98,10 @@ def _of_one(axes: list[Axes], log: pd.DataFrame, monitor: str) -> str:
     return f", best step {best['step']:g} (epoch {best['epoch']:g}) by validation {NAMES[monitor]}"
 
 
-def _by_label(axes: list[Axes], log: pd.DataFrame, monitor: str) -> str:
-    """Draw a line a label: its validation loss, and the other figure that is monitored or known."""
+def _by_model(axes: list[Axes], log: pd.DataFrame, column: str, word: str, monitor: str) -> str:
+    """Draw a line for each value of a column: the validation loss of its model, and the other
+    figure that is monitored or known; ``word`` goes before the value in the legend.
+    """
     others = [monitor, "auroc", "accuracy", "mae"]
     other = next((n for n in others if n != "loss" and _known(log, f"valid_{n}")), None)
     palette = sns.color_palette("colorblind")
@@ -92,13 +109,13 @@ def _by_label(axes: list[Axes], log: pd.DataFrame, monitor: str) -> str:
         if name is None:
             continue
         ax.set_ylabel(f"{NAMES[name]}, validation")
-        for at, (label, rows) in enumerate(log.groupby("label", sort=False)):
+        for at, (value, rows) in enumerate(log.groupby(column, sort=False)):
             colour, marker = palette[at % len(palette)], MARKERS[at % len(MARKERS)]
-            _line(ax, rows, f"valid_{name}", color=colour, marker=marker, label=str(label))
+            _line(ax, rows, f"valid_{name}", color=colour, marker=marker, label=f"{word}{value}")
             best = best_row(rows, monitor)
             if name == monitor and best is not None:
                 _star(ax, best, monitor, color=colour)
-    return f", one model a label, best rows by validation {NAMES[monitor]}"
+    return f", best rows by validation {NAMES[monitor]}"
 
 
 def _known(log: pd.DataFrame, column: str) -> bool:

@@ -45,6 +45,7 @@ def table(
     Columns: ``mean`` share of the positive relevance with its interval (clustered by
     group), ``n`` and ``n_groups`` with a value, ``rows`` in all, and ``chance``: what a map that
     says nothing would score on average. Maps with ``p_target`` below the first edge are left out.
+    With several training seeds an image counts once for each model, in the band of that model.
 
     Args:
         scores: rows of a run; those of other metrics are passed over.
@@ -78,18 +79,19 @@ def chances(run: FinishedRun, scores: pd.DataFrame) -> pd.DataFrame | None:
     with run.maps() as file:
         if file is None or run.predictions is None:
             return None
-        items = run.items(file)[["image", "target"]]
         size = file["images"].shape[1:3]
         parts = []
-        for protocol in scores["protocol"].unique():
-            if found := BORDER.match(protocol):
-                share = float(outer_band(*size, float(found[1])).mean())
-            else:
-                mask = LUNGS.match(protocol)[1]
-                share = file[f"masks/{mask}"][:].reshape(len(items), -1).mean(axis=1)
-                share = np.where(share > 0, share, np.nan)  # unknown, not absent
-            parts.append(items.assign(protocol=protocol, chance=share))
-    return pd.concat(parts, ignore_index=True)
+        for own, rows in run.items_of_seeds(file):
+            items = rows[["image", "target"]]
+            for protocol in scores["protocol"].unique():
+                if found := BORDER.match(protocol):
+                    share = float(outer_band(*size, float(found[1])).mean())
+                else:
+                    mask = f"masks/{LUNGS.match(protocol)[1]}"
+                    share = own.get(mask, file[mask])[:].reshape(len(items), -1).mean(axis=1)
+                    share = np.where(share > 0, share, np.nan)  # unknown, not absent
+                parts.append(items.assign(protocol=protocol, chance=share))
+    return pd.concat(parts, ignore_index=True).drop_duplicates(["image", "target", "protocol"])
 
 
 def make(run: FinishedRun) -> pd.DataFrame | None:

@@ -9,6 +9,8 @@ from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.roc import class_names
 from xaibench.leaderboards.summary import of_explainers, summarise
 from xaibench.leaderboards.tables import Table
+from xaibench.store.schema import SEED
+from xaibench.store.training_seeds import seeds_of
 
 
 def make(
@@ -54,12 +56,17 @@ def tables(
 
 
 def of_label(auroc: pd.DataFrame | None, label: str) -> pd.DataFrame:
-    """Return a label's AUROC and its interval as rows about the model alone."""
+    """Return a label's AUROC and its interval as rows about the model alone.
+
+    With several training seeds each model's, by the name ``auroc (training seed N)``.
+    """
     found = None if auroc is None else auroc[auroc["label"] == label]
     if found is None or found.empty:
         return pd.DataFrame(columns=["metric", "value", "reason"])
     names = {"mean": "auroc", "low": "auroc_low", "high": "auroc_high"}
-    row = found.iloc[0]
-    why = "too few groups for an interval" if pd.isna(row["reason"]) else row["reason"]
-    values = {f"auroc.{part}": row[name] for part, name in names.items()}
-    return pd.DataFrame(values.items(), columns=["metric", "value"]).assign(reason=why)
+    several, rows = len(seeds_of(found)) > 1, []
+    for row in found.to_dict("records"):
+        stem = f"auroc (training seed {row[SEED]})" if several else "auroc"
+        why = "too few groups for an interval" if pd.isna(row["reason"]) else row["reason"]
+        rows += [(f"{stem}.{part}", row[name], why) for part, name in names.items()]
+    return pd.DataFrame(rows, columns=["metric", "value", "reason"])

@@ -48,7 +48,9 @@ def contrasts(
             pairs.append(table)
             parts.append(clusters)
     likeness, clusters = _likenesses(matrix)
+    columns = ["metric", "a", "b", "direction", "effect", "a_better", "turns"]
     told = pd.concat([*pairs, likeness], ignore_index=True)
+    told = told.reindex(columns=[*dict.fromkeys([*columns, *told.columns])])
     tested = _tested(Clusters.beside([*parts, clusters]), flips, seed, confidence)
     told = told.assign(**tested)
     alpha, count = 1 - confidence, len(told) - len(likeness)

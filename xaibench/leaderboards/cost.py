@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from xaibench.store.provenance import hardware
-from xaibench.store.schema import ITEM, KEYS, TIMINGS
+from xaibench.store.schema import ITEM, KEYS, SEED, TIMINGS
+from xaibench.store.training_seeds import numbered
 
 PASSES = ["forward_passes", "backward_passes"]
 MEASURED = ["seconds", "peak_mib"]
@@ -41,15 +42,16 @@ def of_runs(folders: Sequence[Path], scores: pd.DataFrame) -> pd.DataFrame:
             as missing.
         scores: the rows of those runs.
 
-    Columns, each a mean over images and targets that were explained: ``forward_passes``,
-    ``backward_passes`` (images passed through the model for one map), ``seconds`` for one map, and
-    the same of scoring it by every metric of the run, as ``score_…``; ``peak_mib`` and
-    ``score_peak_mib`` are the largest of any block, in MiB (2^20 bytes). Passes are pooled over the
-    ``device`` (its name, missing where the run does not tell it), the others are not.
+    Columns, each a mean over images and targets that were explained, and over training seeds:
+    ``forward_passes``, ``backward_passes`` (images passed through the model for one map),
+    ``seconds`` for one map, and the same of scoring it by every metric of the run, as ``score_…``;
+    ``peak_mib`` and ``score_peak_mib`` are the largest of any block, in MiB (2^20 bytes). Passes
+    are pooled over the ``device`` (its name, missing where the run does not tell it), the others
+    are not.
     """
     of_maps = scores[scores["explainer"].notna()]
     of_maps = of_maps.reindex(columns=list(dict.fromkeys([*scores.columns, *PASSES])))
-    each_map = of_maps.drop_duplicates([*_OF_EACH, *ITEM])
+    each_map = numbered(of_maps).drop_duplicates([*_OF_EACH, SEED, *ITEM])
     table = each_map.groupby(_OF_EACH, sort=False, as_index=False)[PASSES].mean()
     timings = pd.concat([_timings(Path(folder)) for folder in folders], ignore_index=True)
     pooled = _grouped(timings, _OF_EACH, _SCORE_PASSES)

@@ -10,12 +10,10 @@ Which one is used depends on what the values can be; each was chosen by simulati
 - values without bounds: bootstrap-t of whole groups (Hall 1988, Annals of Statistics 16(3)), which
   follows their skewness.
 
-What covers too rarely is not given: NaN with fewer than ``MIN_BOUNDED`` or ``MIN_GROUPS`` groups.
+What covers too rarely is not given: NaN with fewer than ``MIN_BOUNDED`` groups or ``MIN_DF``.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -27,15 +25,9 @@ from xaibench.leaderboards.clusters import Clusters
 from xaibench.leaderboards.sign_flips import MIN_GROUPS
 
 MIN_BOUNDED = 4
+MIN_DF = MIN_GROUPS - 1
+"""Degrees of freedom that values without bounds need; a group that outweighs others leaves few."""
 RESAMPLES = 1999
-
-
-@dataclass(frozen=True, eq=False)
-class Spread:
-    """How far means may be off: their variance and its degrees of freedom, (K,) each."""
-
-    variance: np.ndarray
-    df: np.ndarray
 
 
 def mean_interval(
@@ -44,7 +36,7 @@ def mean_interval(
     binary: np.ndarray,
     confidence: float,
     *,
-    spread: Spread | None = None,
+    added: np.ndarray | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -53,22 +45,23 @@ def mean_interval(
     Args:
         bounds: (K, 2), smallest and largest possible value; infinite or NaN for none.
         binary: (K,), whether every value lies on one of its bounds.
-        spread: of the means, where it is more than that between groups; then values without
-            bounds have a t interval.
+        added: (K,), to the variances, where more than groups varies (``seeds.crossed``); values
+            without bounds then have a t interval.
     """
-    told = spread or Spread(clusters.variance, clusters.df)
+    variance = clusters.variance if added is None else clusters.variance + added
     low, high = np.full((2, len(clusters.mean)), np.nan)
     bounded = np.isfinite(bounds).all(axis=1)
     some = bounded & (clusters.groups >= MIN_BOUNDED)
-    low[some], high[some] = _bounded(clusters, told, bounds, binary, confidence, some)
-    free = ~bounded & (clusters.groups >= MIN_GROUPS)
+    few = clusters.take(some)
+    low[some], high[some] = _bounded(few, variance[some], bounds[some], binary[some], confidence)
+    free = ~bounded & (clusters.df >= MIN_DF - 1e-9)
     if free.any():
-        ends = (
-            _bootstrap_t(clusters.take(free), confidence, resamples, seed)
-            if spread is None
-            else t_interval(clusters.mean[free], told.variance[free], told.df[free], confidence)
+        few = clusters.take(free)
+        low[free], high[free] = (
+            _bootstrap_t(few, confidence, resamples, seed)
+            if added is None
+            else t_interval(few.mean, variance[free], few.df, confidence)
         )
-        low[free], high[free] = ends
     return low, high
 
 
@@ -101,40 +94,27 @@ def t_interval(
 
 def _bounded(
     clusters: Clusters,
-    told: Spread,
+    variance: np.ndarray,
     bounds: np.ndarray,
     binary: np.ndarray,
     confidence: float,
-    some: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    floor, width = bounds[some, 0], np.ptp(bounds[some], axis=1)
+    floor, width = bounds[:, 0], np.ptp(bounds, axis=1)
     # Rounding may put a mean beyond its bound by a hair.
-    share = np.clip((clusters.mean[some] - floor) / width, 0.0, 1.0)
-    variance, df = told.variance[some] / width**2, told.df[some]
+    share = np.clip((clusters.mean - floor) / width, 0.0, 1.0)
+    variance = variance / width**2
     inside = (share > 0) & (share < 1)
     slope = np.where(inside, share * (1 - share), 1.0)
-    ends = t_interval(logit(np.where(inside, share, 0.5)), variance / slope**2, df, confidence)
-    low, high = expit(ends[0]), expit(ends[1])
-    counted = binary[some] | ~inside | (variance <= 0)
-    if counted.any():
-        low[counted], high[counted] = _proportion(
-            share[counted],
-            variance[counted],
-            df[counted],
-            clusters.n[some][counted],
-            clusters.groups[some][counted],
-            confidence,
-        )
+    centre = logit(np.where(inside, share, 0.5))
+    ends = t_interval(centre, variance / slope**2, clusters.df, confidence)
+    counted = binary | ~inside | ~(variance > 0)
+    counts = _proportion(share, variance, clusters, confidence)
+    low, high = (np.where(counted, own, expit(end)) for own, end in zip(counts, ends, strict=True))
     return floor + width * low, floor + width * high
 
 
 def _proportion(
-    share: np.ndarray,
-    variance: np.ndarray,
-    df: np.ndarray,
-    n: np.ndarray,
-    groups: np.ndarray,
-    confidence: float,
+    share: np.ndarray, variance: np.ndarray, clusters: Clusters, confidence: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return Clopper and Pearson's interval of a share of the effective number of images.
 
@@ -142,10 +122,11 @@ def _proportion(
     do, and the number of groups where there is no spread: images of one patient may all be alike.
     """
     tail = (1 + confidence) / 2
-    corrected = (stats.t.ppf(tail, np.maximum(n - 1, 1)) / stats.t.ppf(tail, df)) ** 2
+    images = stats.t.ppf(tail, np.maximum(clusters.n - 1, 1))
+    some = variance > 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        effective = np.where(variance > 0, share * (1 - share) / variance, groups)
-    effective = np.where(variance > 0, np.minimum(effective * corrected, n), groups)
+        count = share * (1 - share) / variance * (images / stats.t.ppf(tail, clusters.df)) ** 2
+    effective = np.where(some, np.minimum(count, clusters.n), clusters.groups)
     return proportion_confint(share * effective, effective, alpha=1 - confidence, method="beta")
 
 
@@ -166,8 +147,7 @@ def _bootstrap_t(
     t[~np.isfinite(t)] = np.nan
     tails = [(1 + confidence) / 2, (1 - confidence) / 2]
     error = np.sqrt(clusters.variance)
-    flat = error == 0
-    with np.errstate(invalid="ignore"):
-        t[:, flat] = 0.0
-        upper, lower = np.nanquantile(t, tails, axis=0)
+    t[:, error == 0] = 0.0  # nothing to take quantiles of
+    upper, lower = np.nanquantile(t, tails, axis=0)
+    error[error == 0] = np.nan  # equal values do not tell how far they may be apart
     return clusters.mean - upper * error, clusters.mean - lower * error

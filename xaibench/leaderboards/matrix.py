@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from xaibench.store.schema import ITEM, SEED
+from xaibench.store.training_seeds import numbered
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +30,7 @@ class Matrix:
     @classmethod
     def of(cls, rows: pd.DataFrame) -> Matrix:
         """Make it of rows about maps; values of failed rows count as missing."""
-        rows = rows.assign(value=usable_values(rows))
-        if SEED not in rows:
-            rows = rows.assign(**{SEED: 0})
-        rows[SEED] = rows[SEED].fillna(0)
+        rows = numbered(rows.assign(value=usable_values(rows)))
         key = [SEED, *ITEM]
         about = ["control", "higher_is_better", "protocol"]
         columns = rows.drop_duplicates(["metric", "explainer"])[["metric", "explainer", *about]]

@@ -28,7 +28,8 @@ def probe_table(scores: pd.DataFrame) -> pd.DataFrame:
 
     The label is the image's, or of several labels the target's. Columns: ``mean`` with ``low`` and
     ``high``, an interval clustered by group (NaN with too few groups); ``n`` values in ``n_groups``
-    groups, of ``rows``; ``reason``, why one is missing.
+    groups, of ``rows``; ``reason``, why one is missing. With several training seeds an image has a
+    row for each model.
     """
     rows = of_images(scores)
     label = rows["label"].where(rows["label"].notna(), rows["target"])
@@ -63,7 +64,8 @@ def markdown(table: pd.DataFrame) -> str:
     percent = f"{first['confidence']:.0%}"
     notes = [
         f"mean [{percent} interval clustered by group]; in brackets behind a label: images, or "
-        "pairs of image and target; n=a/b: a value on only a of b; [–]: too few groups",
+        "pairs of image and target, of each training seed; n=a/b: a value on only a of b; [–]: too "
+        "few groups",
         *(f"`{p}`" for p in table["protocol"].str.replace(r"@[^\[]*", "", regex=True).unique()),
     ]
     return page(heading, head, lines, notes)

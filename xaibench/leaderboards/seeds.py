@@ -1,40 +1,44 @@
 """Several trainings of one model: what varies between models, apart from between images.
 
 Images are crossed with models: every model explains the same images. The mean then has two sources
-of error, images and models, which are not the same as more images. Its variance is that between
-groups and that between models, less that of their cells, which both hold (Cameron, Gelbach and
-Miller 2011, JBES 29(2)); its degrees of freedom are Satterthwaite's of the two.
+of error, images and models, which are not the same as more images. The variance between models is
+that of their means, less what images put into it, which is the variance of the cells of group and
+model (Cameron, Gelbach and Miller 2011, JBES 29(2)). Each source has degrees of freedom of its own,
+so that the squares of their half-widths are added (Graybill and Wang 1980, JASA 75(372)).
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.intervals import Spread
 from xaibench.leaderboards.matrix import Matrix
 from xaibench.store.schema import SEED
 
 
-def crossed(matrix: Matrix, clusters: Clusters) -> Spread | None:
-    """Return the spread of each column's mean over images and models; None with one seed.
+def crossed(
+    values: np.ndarray, groups: np.ndarray, seeds: np.ndarray, clusters: Clusters, confidence: float
+) -> np.ndarray | None:
+    """Return what intervals over images and models add to the variance over images; None with one.
+
+    (K,): M t_s^2 / t_f^2, M the variance between models, s and f the degrees of freedom of models
+    and groups, so that t_f standard errors are the half-width of both.
 
     Args:
-        clusters: of the matrix's values by group.
+        values: (R, K); groups, seeds: (R,), of each row.
+        clusters: of the values by group.
     """
-    seeds = matrix.seeds
     if len(np.unique(seeds)) < 2:
         return None
-    values = matrix.values.to_numpy()
-    between = Clusters.of(values, seeds.astype(str))
-    cells = Clusters.of(values, [f"{s}/{g}" for s, g in zip(seeds, matrix.groups, strict=True)])
-    of_groups, of_models = clusters.variance, between.variance
-    more = np.maximum(of_models - cells.variance, 0.0)
-    variance = of_groups + more
+    between = Clusters.of(values, seeds)
+    cells = Clusters.of(values, pd.MultiIndex.from_arrays([seeds, groups]).factorize()[0])
+    of_models = np.maximum(between.variance - cells.variance, 0.0)
+    tail = (1 + confidence) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        df = variance**2 / (of_groups**2 / clusters.df + of_models**2 / between.df)
-    return Spread(variance, np.where(variance > 0, df, clusters.df))
+        ratio = (stats.t.ppf(tail, between.df) / stats.t.ppf(tail, clusters.df)) ** 2
+        return of_models * ratio
 
 
 def by_seed(matrix: Matrix) -> pd.DataFrame:

@@ -47,9 +47,9 @@ def signs(groups: int, flips: int, seed: int) -> np.ndarray:
     """
     if groups - 1 <= np.log2(flips + 1):
         bits = (np.arange(2 ** (groups - 1))[:, None] >> np.arange(groups)) & 1
-        return 1.0 - 2.0 * bits
-    drawn = np.random.default_rng(seed).integers(0, 2, (flips, groups))
-    return np.concatenate([np.ones((1, groups)), 1.0 - 2.0 * drawn])
+        return (1 - 2 * bits).astype(np.int8)
+    drawn = np.random.default_rng(seed).integers(0, 2, (flips, groups), dtype=np.int8)
+    return np.concatenate([np.ones((1, groups), np.int8), 1 - 2 * drawn])
 
 
 def max_t(
@@ -64,7 +64,7 @@ def max_t(
     nothing = np.full(len(known), np.nan)
     if not known.any():
         return Tested(nothing, nothing.copy(), np.inf)
-    tested = differences.take(known)
+    tested = differences if known.all() else differences.take(known)
     rows = signs(len(tested.sums), flips, seed)
     observed = next(_statistics(tested, rows[:1]))[0]
     size = np.abs(observed)

@@ -134,14 +134,14 @@ def _analyse_one(
         bounds,
         binary(values, bounds),
         confidence,
-        spread=crossed(matrix, clusters),
+        added=crossed(values, matrix.groups, matrix.seeds, clusters, confidence),
         resamples=resamples,
         seed=seed,
     )
     cells = rows.assign(value=usable_values(rows)).groupby(["metric", "explainer"], sort=False)
     told = pd.DataFrame([_counts(cell) for _, cell in cells])
     table = pd.concat([matrix.columns, told], axis=1)
-    table["higher_is_better"] = table["higher_is_better"].astype("boolean")
+    table = table.astype({"higher_is_better": "boolean", "control": bool})
     table = table.assign(mean=clusters.mean, low=low, high=high, confidence=confidence)
     table["n_groups"] = clusters.groups
     each = by_seed(matrix)
@@ -187,7 +187,7 @@ def _with_ranks(table: pd.DataFrame, pairs: pd.DataFrame, matrix: Matrix) -> pd.
         ranked = rows.dropna(subset="rank").sort_values("rank", kind="stable")
         names = list(ranked["explainer"])
         letters = tie_letters(own, names)
-        best = best_group(own, list(ranked.loc[~ranked["control"].astype(bool), "explainer"]))
+        best = best_group(own, list(ranked.loc[~ranked["control"], "explainer"]))
         spans = rank_intervals(own, names).reindex(rows["explainer"])
         spans = spans.astype("Int64").set_index(rows.index)
         if not own["p"].notna().any():

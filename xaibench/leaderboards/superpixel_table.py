@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from xaibench.store.finished import FinishedRun
+from xaibench.store.schema import SEED
 
 FEW = 5
 COLUMNS = ["segment", "drop", "abs_drop", "drop_per_percent", "area_pixels", "area_percent"]
@@ -65,7 +66,8 @@ def extremes(drops: pd.DataFrame, few: int = FEW) -> pd.DataFrame:
 def superpixel_table(run: FinishedRun) -> pd.DataFrame:
     """Return ``extremes`` of every image with a map of superpixel occlusion.
 
-    An image whose map failed keeps one row, with the ``reason``.
+    Maps are those of the first training seed, which ``training_seed`` names if the run tells it. An
+    image whose map failed keeps one row, with the ``reason``.
     """
     parts = []
     with run.maps() as file:
@@ -76,12 +78,15 @@ def superpixel_table(run: FinishedRun) -> pd.DataFrame:
                 rows = pd.DataFrame({"reason": ["the map has values that are not finite"]})
                 if np.isfinite(values).all():
                     rows = extremes(segment_drops(values, file["segments"][i], measure))
-                parts.append(rows.assign(image=image, target=target, explainer=explainer))
-    columns = ["image", "target", "explainer", "side", "place", *COLUMNS, "reason"]
+                own = {"image": image, "target": target, "explainer": explainer}
+                parts.append(rows.assign(**own, **{SEED: run.first_seed}))
+    columns = [SEED, "image", "target", "explainer", "side", "place", *COLUMNS, "reason"]
     if not parts:
         return pd.DataFrame(columns=columns)
     table = pd.concat(parts, ignore_index=True).reindex(columns=columns)
-    return table.astype({"place": "Int64", "segment": "Int64", "area_pixels": "Int64"})
+    return table.astype(
+        {SEED: "Int64", "place": "Int64", "segment": "Int64", "area_pixels": "Int64"}
+    )
 
 
 def make(run: FinishedRun) -> None:

@@ -15,6 +15,8 @@ from xaibench.leaderboards.markdown import pipes
 from xaibench.leaderboards.names import arrow, as_control, control_of, is_weak, weakly
 from xaibench.leaderboards.passing import HEADS as PASSES
 from xaibench.leaderboards.passing import passing
+from xaibench.store.schema import SEED
+from xaibench.store.training_seeds import seeds_of
 
 TEX_METRICS = 3  # columns side by side that fit a text width of 345 pt in \footnotesize
 TEX_COSTS = 2  # the room that the four columns of costs take, in columns of metrics
@@ -214,11 +216,14 @@ class Table:
 def model_line(rows: pd.DataFrame) -> str:
     """Return the metrics of the model alone: ``auroc 0.913; shuffled_labels 0.500 [...], p=...``.
 
-    ``x.mean``, ``x.low``, ``x.high`` and ``x.p_value`` are told together.
+    ``x.mean``, ``x.low``, ``x.high`` and ``x.p_value`` are told together; with several training
+    seeds those of each model.
     """
     found: dict[str, dict[str, pd.Series]] = {}
+    several = len(seeds_of(rows)) > 1
     for _, row in rows.iterrows():
         stem, _, part = row["metric"].partition(".")
+        stem += f" (training seed {row[SEED]})" if several else ""
         found.setdefault(stem, {})[part] = row
     return "; ".join(_told(stem, parts) for stem, parts in found.items()) or "no metric"
 

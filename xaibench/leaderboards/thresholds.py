@@ -17,9 +17,11 @@ from xaibench.leaderboards.roc import (
     youden,
 )
 from xaibench.store.finished import FinishedRun
+from xaibench.store.schema import SEED
+from xaibench.store.training_seeds import numbered, seeds_of, with_seeds
 
 COLUMNS = [
-    *("label", "n", "positives", "auroc", "auroc_low", "auroc_high", "confidence"),
+    *(SEED, "label", "n", "positives", "auroc", "auroc_low", "auroc_high", "confidence"),
     *("threshold", "threshold_split", "sensitivity", "specificity"),
     *("accuracy_at_youden", "f1_at_youden", "accuracy_at_0.5", "f1_at_0.5", "reason"),
 ]
@@ -35,7 +37,8 @@ def table(
 ) -> pd.DataFrame:
     """Return one row for each class, label or output: ``COLUMNS``, and ``REGRESSION`` if asked.
 
-    A label that has no ROC curve keeps its row: NaN, and the ``reason``.
+    With several training seeds each has rows of its own: predictions of several models for one
+    image are never pooled. A label that has no ROC curve keeps its row: NaN, and the ``reason``.
 
     Args:
         split: the predictions' split, on which the threshold is chosen: ``threshold_split`` says
@@ -44,21 +47,31 @@ def table(
         regression: add mean absolute error, root mean squared error and rank correlation over
             every known value (``n_values``), those between 0 and 1 included.
     """
+    seeds = seeds_of(predictions)
+    if len(seeds) > 1:
+        each = [predictions[predictions[SEED].eq(its)] for its in seeds]
+        parts = [table(its, split, regression, resamples, seed) for its in each]
+        return pd.concat(parts, ignore_index=True)
     rows = []
     for label in labels_of(predictions):
         row = {"label": label.name, "n": len(label.truth), "positives": int(label.truth.sum())}
         row |= {"confidence": CONFIDENCE, "threshold_split": split, "reason": label.reason}
+        row |= {SEED: next(iter(seeds), None)}
         if label.reason is None:
             row |= _worth(label, resamples, seed)
         if regression:
             row |= _errors(predictions, label.name)
         rows.append(row)
     columns = [*COLUMNS, *(REGRESSION if regression else [])]
-    return pd.DataFrame(rows).reindex(columns=columns)
+    return with_seeds(pd.DataFrame(rows)).reindex(columns=columns)
 
 
 def mean_auroc(rows: pd.DataFrame) -> tuple[float, int]:
-    """Return the mean AUROC over the labels that have one, and their number."""
+    """Return the mean AUROC over the labels that have one, and their number.
+
+    Args:
+        rows: of one training seed.
+    """
     known = rows["auroc"].dropna()
     return float(known.mean()), len(known)
 
@@ -100,11 +113,14 @@ def markdown(rows: pd.DataFrame, heading: str) -> str:
     """Return the table as Markdown, with the mean AUROC and what the threshold is worth below."""
     head = ["label", "n", "positives", "AUROC ↑", "Youden's threshold", "sensitivity"]
     head += ["specificity", "accuracy", "F1", "accuracy at 0.5", "F1 at 0.5"]
+    several = len(seeds_of(rows)) > 1
+    head = ["training seed"] * several + head
     regression = "mae" in rows
     head += ["MAE ↓", "RMSE ↓", "Spearman ↑"] if regression else []
     lines = []
     for row in rows.to_dict("records"):
-        cells = [f"`{row['label']}`", str(row["n"]), str(row["positives"])]
+        cells = [str(row[SEED])] * several
+        cells += [f"`{row['label']}`", str(row["n"]), str(row["positives"])]
         if pd.isna(row["auroc"]):
             cells += [f"– ({row['reason']})", *["–"] * 7]
         else:
@@ -120,10 +136,14 @@ def markdown(rows: pd.DataFrame, heading: str) -> str:
 
 def notes(rows: pd.DataFrame) -> list[str]:
     """Return what must be said beside the table."""
-    mean, count = mean_auroc(rows)
     split = rows["threshold_split"].iloc[0]
-    said = [f"mean AUROC {_number(mean)} over the {count} of {len(rows)} labels that have one"]
-    skipped = rows.loc[rows["auroc"].isna(), ["label", "reason"]].to_numpy()
+    said = []
+    for seed, its in numbered(rows).groupby(SEED, sort=False):
+        mean, count = mean_auroc(its)
+        whose = f"training seed {seed}: " * (len(seeds_of(rows)) > 1)
+        told = f"{whose}mean AUROC {_number(mean)} over the {count} of {len(its)} labels"
+        said.append(f"{told} that have one")
+    skipped = rows.loc[rows["auroc"].isna(), ["label", "reason"]].drop_duplicates().to_numpy()
     said += [f"`{name}` has none and is averaged nowhere: {reason}" for name, reason in skipped]
     said += [
         f"AUROC [{CONFIDENCE:.0%} interval: bootstrap clustered by group; –: fewer than two groups "
@@ -141,7 +161,7 @@ def make(run: FinishedRun, resamples: int = RESAMPLES) -> pd.DataFrame | None:
     if run.predictions is None:
         return None
     split = run.about["split"]
-    rows = table(run.predictions, split, run.head == "regression", resamples)
+    rows = table(run.every_prediction, split, run.head == "regression", resamples)
     heading = f"data set {run.dataset}, model {run.about['model']}, split {split}"
     run.write_csv("thresholds.csv", rows)
     run.write("roc.md", markdown(rows, heading))

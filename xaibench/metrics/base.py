@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -25,7 +25,8 @@ from xaibench.engine import (
     step_counts,
     trapezoid,
 )
-from xaibench.errors import PluginError
+from xaibench.engine.likeness import LIKENESSES, WINDOW, Likeness
+from xaibench.errors import PluginError, UserError
 from xaibench.models.base import Classifier
 from xaibench.types import Labels, Precision, Space, Task
 
@@ -84,6 +85,18 @@ class Metric(ABC):
         unbounded = getattr(self, "space", "prob") == "logit"
         return (-math.inf, math.inf) if unbounded else self.range
 
+    def value_bounds(self, value_name: str) -> tuple[float, float]:
+        """Return the smallest and largest that one of its values can be; tables hold them."""
+        return self.bounds
+
+    def direction(self, value_name: str) -> bool | None:
+        """Return whether higher is better for one of its values; None where neither is."""
+        return self.higher_is_better
+
+    def definition(self) -> dict[str, object]:
+        """Return what defines it, for the protocol id: parameters and conventions by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | dict(self.conventions)
+
     def protocol(self, value_name: str, segments: str, precision: Precision = "fp32") -> str:
         """Return the id of the exact definition, such as ``deletion[fill=black,steps=100]``.
 
@@ -92,7 +105,7 @@ class Metric(ABC):
             segments: id of the run's superpixels, part of the protocol of a metric that uses them.
             precision: of the engine's passes, for maps and scores alike; said where it is not fp32.
         """
-        said = {f.name: getattr(self, f.name) for f in fields(self)} | dict(self.conventions)
+        said = self.definition()
         if self.uses_segments:
             said["segments"] = segments
         said["score"] = said.pop("space", None)
@@ -142,12 +155,61 @@ class PredictionMetric(Metric):
         """Return name -> number over the whole split."""
 
 
-class TwinMetric(Metric):
-    """Compares a model's maps with those of its twin, trained on permuted labels."""
+Remake = Callable[[Classifier, Batch], Maps]
+"""The same explainer's maps of a batch by some model, of its own images or of altered ones."""
+
+
+class ComparisonMetric(Metric):
+    """Compares a model's maps with those that the same explainer makes of other models."""
+
+    needs_twin: ClassVar[bool] = False
+    """Whether it asks for the model's twin, which a run then trains on permuted labels."""
 
     @abstractmethod
-    def compare(self, maps: Maps, twin: Maps) -> Scores:
-        """Compare finite maps of the same images and targets."""
+    def others(
+        self, model: Classifier, twin: Classifier | None, seed: int
+    ) -> Mapping[Any, Classifier]:
+        """Return the models to compare with, under names of its own; asked once for each model.
+
+        A copy of the model shares its ``passes``, so that they are counted as the model's.
+        """
+
+    @abstractmethod
+    def compare(
+        self,
+        model: Classifier,
+        others: Mapping[Any, Classifier],
+        batch: Batch,
+        maps: Maps,
+        remake: Remake,
+    ) -> Scores:
+        """Score finite maps of a batch; a map that ``remake`` could not make is NaN."""
+
+
+class LikenessMetric(ComparisonMetric):
+    """Compares by ``engine.likeness``: a value ``name@HOW`` each, lower is better.
+
+    Each has a control, ``name@HOW_control``: the likeness of the map to uniform noise of the same
+    image, which has nothing in common with it. Neither end of that is better.
+    """
+
+    higher_is_better: ClassVar[bool | None] = False
+    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
+    def check(self, size: tuple[int, int]) -> None:
+        if min(size) < WINDOW:
+            raise UserError(f"images of {size[0]}x{size[1]} are smaller than its {WINDOW} pixels")
+
+    def value_names(self, masks: tuple[str, ...]) -> list[str]:
+        return [f"{self.name}@{how}{end}" for end in ("", "_control") for how in LIKENESSES]
+
+    def direction(self, value_name: str) -> bool | None:
+        return None if value_name.endswith("_control") else super().direction(value_name)
+
+    def likeness_values(self, like: Likeness, unrelated: Likeness) -> dict[str, PerImage]:
+        """Return the values: of the likeness to another model's maps, and to unrelated maps."""
+        values = {f"{self.name}@{how}": value for how, value in like.items()}
+        return values | {f"{self.name}@{how}_control": v for how, v in unrelated.items()}
 
 
 class LocalisationMetric(MapMetric):
@@ -172,26 +234,62 @@ class LocalisationMetric(MapMetric):
 
 
 @dataclass(frozen=True)
-class RemovalMetric(MapMetric):
-    """Area under the score as pixels are replaced, or restored, the most relevant first.
+class PixelMetric(MapMetric):
+    """Scores maps by the model's score as pixels are replaced, or restored, in their order.
 
     At step k = 0..S, round(k / S x HW) pixels are gone (or back), all channels together, both ends
-    in; the area is the trapezoid over the true fractions. Ties go in the image's own random order,
-    so a constant map scores as a random one. In [0, 1] for probabilities.
+    in; areas are the trapezoid over the true fractions. Ties go in the image's own random order,
+    so a constant map scores as a random one.
     """
 
-    restores: ClassVar[bool]
-    """Whether pixels come back instead of going."""
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     conventions: ClassVar[Mapping[str, str]] = {"ties": "seeded"}
 
     steps: Annotated[int, Field(ge=2)] = 100
     fill: Fill = "dataset_mean"
     space: Space = "prob"
 
-    def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
+    def curve(
+        self,
+        model: Classifier,
+        batch: Batch,
+        maps: Maps,
+        *,
+        restores: bool = False,
+        least_first: bool = False,
+    ) -> Curve:
+        """Return the score over the fraction of pixels; S - 1 passes an image."""
         counts = step_counts(self.steps, maps[0].numel(), maps.device)
-        asked = {"fill": self.fill, "space": self.space, "insert": self.restores}
+        asked = {"fill": self.fill, "space": self.space}
+        asked |= {"insert": restores, "least_first": least_first}
         y = removal_curve(model, batch, maps, counts, **asked)
-        x = (counts / maps[0].numel()).expand_as(y)
-        return Scores({self.name: trapezoid(y, x)}, {self.name: Curve(x, y)})
+        return Curve((counts / maps[0].numel()).expand_as(y), y)
+
+
+@dataclass(frozen=True)
+class RemovalMetric(PixelMetric):
+    """Area under the score as pixels are replaced, or restored, the most relevant first.
+
+    With ``order: lerf`` the least relevant pixels go (or come) first, in exactly the reverse
+    order, and the other direction is better. In [0, 1] for probabilities.
+    """
+
+    restores: ClassVar[bool]
+    """Whether pixels come back instead of going."""
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    order: Literal["morf", "lerf"] = "morf"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Relevant pixels that stay, or come, keep the score high."""
+        return self.restores == (self.order == "morf")
+
+    def definition(self) -> dict[str, object]:
+        # The usual order has never been said, and its ids stay what they are.
+        return super().definition() | {"order": "lerf" if self.order == "lerf" else None}
+
+    def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
+        least_first = self.order == "lerf"
+        curve = self.curve(model, batch, maps, restores=self.restores, least_first=least_first)
+        name = f"{self.name}@lerf" if least_first else self.name
+        return Scores({self.name: trapezoid(curve.y, curve.x)}, {name: curve})

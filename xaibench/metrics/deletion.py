@@ -16,9 +16,9 @@ class Deletion(RemovalMetric):
 
     At step k = 0..S, round(k / S x HW) pixels are gone, all channels together, both ends in; the
     area is the trapezoid over the true fractions. Ties go in the image's own random order, so a
-    constant map scores as a random one. In [0, 1] for probabilities.
+    constant map scores as a random one. In [0, 1] for probabilities. ``order: lerf`` replaces the
+    least relevant pixels first, in exactly the reverse order; then higher is better.
     Cost: S - 1 passes an image and map. Source: Petsiuk et al. 2018, RISE, section 4.1.
     """
 
-    higher_is_better: ClassVar[bool] = False
     restores: ClassVar[bool] = False

@@ -16,11 +16,11 @@ class Insertion(RemovalMetric):
     """Area under the score as the most relevant pixels are restored; higher is better.
 
     Starts from the fill (the blurred image) and restores pixels in the order in which deletion
-    removes them; otherwise as deletion.
+    removes them; otherwise as deletion. ``order: lerf`` restores the least relevant pixels first;
+    then lower is better.
     Cost: S - 1 passes an image and map. Source: Petsiuk et al. 2018, RISE, section 4.1.
     """
 
-    higher_is_better: ClassVar[bool] = True
     restores: ClassVar[bool] = True
 
     fill: Fill = "blur"

@@ -47,6 +47,7 @@ def write_page(run: ScoredRun) -> Path:
         passing_title=PASSING_TITLE,
         passing_heads=[head.replace("`", "") for head in PASSES.values()],
         figures=figures,
+        training_seeds=run.training_seeds,
         config=(folder / "config.yaml").read_text(encoding="utf-8"),
         manifest_text=json.dumps(manifest, indent=2),
     )

@@ -46,7 +46,7 @@ class BlockMaker:
 
     Attributes:
         split: the name of the one whose images are explained.
-        about: what is the same in every row: run, dataset, split, model.
+        about: what is the same in every row: run, dataset, split, model, training_seed.
         dataset_mean: of the training images, one a channel.
         seed: of the run.
     """

@@ -23,55 +23,87 @@ from xaibench.store.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class _Work:
-    """A block with cells that are not done yet.
+    """A block, and those of its cells that are not done yet.
 
     Attributes:
+        images: of the block.
+        cells: of the block, with those that are done.
+        its: the model that answers for the block's targets.
         groups: cells that are scored together; of each group at least one is missing.
         make: makes the block.
     """
 
-    scorer: Scorer
+    images: int
+    cells: int
+    its: Fitted
     groups: list[list[Cell]]
     make: Callable[[], Block]
 
+    @property
+    def left(self) -> int:
+        """Images to explain, each as often as there are cells to do."""
+        return self.images * sum(map(len, self.groups))
+
 
 def explain_and_score(
-    config: RunConfig, subject: Subject, folder: RunFolder, segmenter: Segmenter, progress: Progress
-) -> int:
-    """Do every cell (explainer, or none, x block of images) that is not done yet.
+    config: RunConfig,
+    subjects: Sequence[Subject],
+    folder: RunFolder,
+    segmenter: Segmenter,
+    progress: Progress,
+) -> list[int]:
+    """Do every cell (explainer, or none, x block x training seed) that is not done yet.
 
     Returns:
-        The number of blocks.
+        The number of blocks of each subject.
     """
-    first = subject.fitted[0].model
-    size = block_size(config.images_per_block, first)
-    blocks = blocks_of(subject.items, size, config.model_per_label)
-    models = by_target(subject.fitted, subject.data.classes)
-    whose = [None, *config.explainers]
-    total, done, work = sum(map(len, blocks)) * len(whose), 0, []
-    for number, rows in enumerate(blocks):
-        its = models[rows["target"].iloc[0]]
-        cells = [Cell(e, number) for e in whose]
-        groups = scored_together(cells, len(rows), its.model.batch_size)
-        # Whole groups: of a part of one, batches are others, and round the last bit another way.
-        left = [g for g in groups if not all(map(folder.has, g))]
-        done += len(rows) * (len(cells) - sum(map(len, left)))
-        if left:
-            explainers = [config.explainers[c.explainer] for g in left for c in g if c.explainer]
-            maker = _maker(config, subject, its, folder.run, segmenter)
-            scorer = Scorer(its.model, config.metrics, config.segments.id, its.twin)
-            work.append(_Work(scorer, left, partial(maker, rows, explainers)))
-    making = made_ahead([each.make for each in work], first.device)
-    stage = progress.stage("Explaining and scoring", total, done)
+    whole = [_work_of(config, subject, folder, segmenter) for subject in subjects]
+    every = [each for its in whole for each in its]
+    total = sum(each.images * each.cells for each in every)
+    work = [each for each in every if each.groups]
+    making = made_ahead([each.make for each in work], subjects[0].fitted[0].model.device)
+    stage = progress.stage("Explaining and scoring", total, total - sum(e.left for e in work))
     with closing(making), stage as advance:
+        scorer = None
         for each, block in zip(work, making, strict=True):
+            # One for all blocks of a model: it keeps the models that metrics compare with.
+            if scorer is None or scorer.model is not each.its.model:
+                scorer = _scorer(config, each.its)
             for group in each.groups:
-                results = _results(each.scorer, config.explainers, group, block)
+                results = _results(scorer, config.explainers, group, block)
                 for cell, result in results.items():
                     if not folder.has(cell):
                         folder.write(cell, result)
                     advance(len(block.batch))
-    return len(blocks)
+    return [len(its) for its in whole]
+
+
+def _work_of(
+    config: RunConfig, subject: Subject, folder: RunFolder, segmenter: Segmenter
+) -> list[_Work]:
+    """Return the blocks of one training seed."""
+    size = block_size(config.images_per_block, subject.fitted[0].model)
+    blocks = blocks_of(subject.items, size, config.model_per_label)
+    models = by_target(subject.fitted, subject.data.classes)
+    work = []
+    for number, rows in enumerate(blocks):
+        its = models[rows["target"].iloc[0]]
+        cells = [
+            Cell(e, number, seed_of_cells(config, subject)) for e in (None, *config.explainers)
+        ]
+        groups = scored_together(cells, len(rows), its.model.batch_size)
+        # Whole groups: of a part of one, batches are others, and round the last bit another way.
+        left = [g for g in groups if not all(map(folder.has, g))]
+        explainers = [config.explainers[c.explainer] for g in left for c in g if c.explainer]
+        maker = _maker(config, subject, its, folder.run, segmenter)
+        make = partial(maker, rows, explainers)
+        work.append(_Work(len(rows), len(cells), its, left, make))
+    return work
+
+
+def seed_of_cells(config: RunConfig, subject: Subject) -> int | None:
+    """Return the training seed in the names of a subject's cells; None where it is the only one."""
+    return subject.seed if len(config.training_seeds) > 1 else None
 
 
 def _maker(
@@ -87,6 +119,10 @@ def _maker(
         device=its.model.device,
         segmenter=segmenter,
     )
+
+
+def _scorer(config: RunConfig, its: Fitted) -> Scorer:
+    return Scorer(its.model, config.metrics, config.segments.id, its.twin, config.seed)
 
 
 def scored_together(cells: Sequence[Cell], images: int, batch_size: int) -> Iterator[list[Cell]]:

@@ -1,4 +1,4 @@
-"""The models of a run, built and trained: one for all targets or one a label; and their twins."""
+"""The models of a run, built and trained: for each training seed one, or one a label; and twins."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import torch
 from xaibench.config.run_config import RunConfig, plugin_parameters
 from xaibench.engine import automatic_batch_size
 from xaibench.errors import UserError
-from xaibench.metrics.base import TwinMetric
+from xaibench.metrics.base import ComparisonMetric
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress
 from xaibench.store.provenance import plugin_version, training_version
+from xaibench.store.schema import SEED
 from xaibench.training.checkpoint import Trained
 from xaibench.training.loop import fit
 from xaibench.training.one_label import one_label
@@ -33,24 +34,65 @@ class Workplace:
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """A trained model with the data set as it sees it.
+class Lesson:
+    """What one model is trained on, and with which seed.
 
     Attributes:
-        label: the only label that it was trained on; None for all of them.
+        label: the only label in ``data``, where each label has a model of its own; None for all.
         data: of that label alone, or the whole.
-        twin: the same, trained on permuted labels, where a metric compares with it.
+        seed: of the weights as they are built, of the order of the images, and of augmentation.
     """
 
     label: str | None
     data: Data
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A trained model with the data set as it sees it.
+
+    Attributes:
+        lesson: what it was trained on.
+        twin: the same, trained on permuted labels, where a metric compares with it.
+    """
+
+    lesson: Lesson
     model: Classifier
     trained: Trained
     twin: Classifier | None = None
 
+    @property
+    def label(self) -> str | None:
+        return self.lesson.label
+
+    @property
+    def data(self) -> Data:
+        return self.lesson.data
+
+    @property
+    def seed(self) -> int:
+        return self.lesson.seed
+
 
 def fitted_models(config: RunConfig, data: Data, place: Workplace) -> tuple[Fitted, ...]:
-    """Return the run's trained models, in the order of the labels where each has its own."""
+    """Return the run's trained models by training seed, each seed's in the order of the labels."""
+    seeds, fitted = config.training_seeds, []
+    views = _views(config, data)
+    for number, seed in enumerate(seeds, 1):
+        if len(seeds) > 1:
+            place.progress.say(f"Training seed {seed} ({number} of {len(seeds)}):")
+        for at, (label, view) in enumerate(views.items(), 1):
+            if label is not None:
+                place.progress.say(f"Model of {label} ({at} of {len(views)}):")
+            lesson = Lesson(label, view, seed)
+            model, trained = trained_model(config, config.training, lesson, place)
+            fitted.append(Fitted(lesson, model, trained, twin_model(config, lesson, place)))
+    return tuple(fitted)
+
+
+def _views(config: RunConfig, data: Data) -> Mapping[str | None, Data]:
+    """Return the data set as each model of one seed sees it, by its label."""
     views = {None: data}
     if config.model_per_label:
         if data.task not in ("multilabel", "regression"):
@@ -59,44 +101,39 @@ def fitted_models(config: RunConfig, data: Data, place: Workplace) -> tuple[Fitt
                 "leave it out, or use a data set of several labels"
             )
         views = {label: one_label(data, label) for label in data.classes}
-    fitted = []
-    for label, view in views.items():
-        if label is not None:
-            place.progress.say(f"Model of {label} ({len(fitted) + 1} of {len(views)}):")
-        model, trained = trained_model(config, config.training, view, place, label)
-        twin = twin_model(config, view, place, label)
-        fitted.append(Fitted(label, view, model, trained, twin))
-    return tuple(fitted)
+    return views
+
+
+def by_seed(fitted: Iterable[Fitted]) -> Mapping[int, tuple[Fitted, ...]]:
+    """Return the models of each training seed, in their order."""
+    found: dict[int, list[Fitted]] = {}
+    for each in fitted:
+        found.setdefault(each.seed, []).append(each)
+    return {seed: tuple(its) for seed, its in found.items()}
 
 
 def by_target(fitted: Iterable[Fitted], classes: tuple[str, ...]) -> Mapping[str, Fitted]:
-    """Return which model answers for each target."""
+    """Return which of one seed's models answers for each target."""
     return {c: each for c in classes for each in fitted if each.label in (None, c)}
 
 
 def training_log(fitted: tuple[Fitted, ...]) -> pd.DataFrame:
-    """Return the logs of all models, with a first column ``label`` where each label has one."""
-    logs = [each.trained.log for each in fitted]
-    if fitted[0].label is None:
-        return logs[0]
-    for each, log in zip(fitted, logs, strict=True):
-        log.insert(0, "label", each.label)
+    """Return the logs of all models, with a first column ``training_seed``, and behind it ``label``
+    where each label has one."""
+    logs = []
+    for each in fitted:
+        own = {SEED: each.seed} | ({} if each.label is None else {"label": each.label})
+        log = each.trained.log.assign(**own)
+        logs.append(log[[*own, *each.trained.log.columns]])
     return pd.concat(logs, ignore_index=True)
 
 
 def trained_model(
-    config: RunConfig,
-    training: TrainingOptions,
-    data: Data,
-    place: Workplace,
-    label: str | None = None,
+    config: RunConfig, training: TrainingOptions, lesson: Lesson, place: Workplace
 ) -> tuple[Classifier, Trained]:
-    """Build the model, train it or load what was trained before, and check the explainers on it.
-
-    Args:
-        label: the only one in ``data``, where each label has a model of its own.
-    """
-    torch.manual_seed(config.seed)
+    """Build the model, train it or load what was trained before, and check the explainers on it."""
+    data = lesson.data
+    torch.manual_seed(lesson.seed)
     model = config.model.build(
         task=data.task, classes=data.classes, channels=data.channels, size=data.size
     )
@@ -113,22 +150,21 @@ def trained_model(
     recipe = {
         "dataset": plugin_parameters(config.dataset),
         "model": plugin_parameters(config.model) | {"weights": model.weights},
-        "label": label,
+        "label": lesson.label,
         "device": place.device.type,
         "code": [training_version(), plugin_version(config.dataset, config.model)],
     }
     options = {"cache": place.cache, "progress": place.progress}
-    trained = fit(model, data, training, recipe=recipe, seed=config.seed, **options)
+    trained = fit(model, data, training, recipe=recipe, seed=lesson.seed, **options)
     model.requires_grad_(False)
     return model, trained
 
 
-def twin_model(
-    config: RunConfig, data: Data, place: Workplace, label: str | None = None
-) -> Classifier | None:
+def twin_model(config: RunConfig, lesson: Lesson, place: Workplace) -> Classifier | None:
     """Return the model trained likewise on permuted labels, if a metric compares with it."""
-    if not any(isinstance(m, TwinMetric) for m in config.metrics.values()):
+    metrics = [m for m in config.metrics.values() if isinstance(m, ComparisonMetric)]
+    if not any(m.needs_twin for m in metrics):
         return None
     place.progress.say("The twin, trained on permuted labels:")
     training = config.training.model_copy(update={"shuffle_labels": True})
-    return trained_model(config, training, data, place, label)[0]
+    return trained_model(config, training, lesson, place)[0]

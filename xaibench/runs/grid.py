@@ -17,6 +17,7 @@ from xaibench.engine.device import choose_device, reproducible
 from xaibench.errors import UserError
 from xaibench.progress import Progress
 from xaibench.runs.fitting import Workplace, fitted_models
+from xaibench.store.schema import SEED
 
 Points = list[dict[str, object]]
 
@@ -53,9 +54,10 @@ def search(
         out: the checkpoints lie in ``out / "cache"``, the table in ``out / NAME / "grid.csv"``.
 
     Returns:
-        A row for each point and label (``label`` is empty where one model is for all), in the
-        order of training: the point's values, label, monitor, its best value and epoch,
-        steps taken by this call, seconds, and the checkpoint's key; and the table's file.
+        A row for each point, training seed and label (``label`` is empty where one model is for
+        all), in the order of training: the point's values, training_seed, label, monitor, its best
+        value and epoch, steps taken by this call, seconds, and the checkpoint's key; and the
+        table's file.
     """
     # All of them before any training: a mistake in the last point must not cost the others.
     configs = [load_config(path, [*overrides, *settings(point)]) for point in points]
@@ -72,9 +74,9 @@ def search(
 
 
 def best_point(table: pd.DataFrame, points: Points, monitor: str) -> dict[str, object]:
-    """Return the point whose mean over the labels is best; the first of equals.
+    """Return the point whose mean over training seeds and labels is best; the first of equals.
 
-    A point with a label that gave no figure is worth nothing: its mean would be over fewer.
+    A point with a model that gave no figure is worth nothing: its mean would be over fewer.
     """
     keys = list(points[0])
     if not keys:
@@ -102,6 +104,7 @@ def _train(config: RunConfig, out: Path, progress: Progress) -> list[dict[str, o
         fitted = fitted_models(config, data, place)
     return [
         {
+            SEED: each.seed,
             "label": each.label,
             "monitor": config.training.monitor,
             "best_value": each.trained.best_value,

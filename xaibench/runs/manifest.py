@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -16,22 +17,30 @@ from xaibench.store.provenance import environment
 
 
 def describe(
-    config: RunConfig, subject: Subject, run: str, device: torch.device
+    config: RunConfig, subjects: Sequence[Subject], run: str, device: torch.device
 ) -> dict[str, object]:
-    """Return the manifest: what this result was made of and by."""
-    data, fitted = subject.data, subject.fitted
-    masks = subject.records.masks(np.arange(1), np.zeros(1, dtype=int))
+    """Return the manifest: what this result was made of and by.
+
+    With several training seeds, what training left behind is told of the first, and in
+    ``model.seeds`` of each.
+    """
+    first = subjects[0]
+    data, model = first.data, first.fitted[0].model
+    masks = first.records.masks(np.arange(1), np.zeros(1, dtype=int))
     protocols = {}
     for label, metric in config.metrics.items():
         told = RunMetric(metric, label, config.segments.id, config.precision)
         protocols |= told.protocols(masks)
-    model = fitted[0].model
-    trained = {each.label: _trained(each, config.training.monitor) for each in fitted}
-    trained = trained.get(None, {"labels": trained})
+    monitor = config.training.monitor
+    trained = _trained_models(first.fitted, monitor)
+    if len(subjects) > 1:
+        each = {str(s.seed): _trained_models(s.fitted, monitor) for s in subjects}
+        trained |= {"seeds": each}
     return {
         "name": config.name,
         "run": run,
         "seed": config.seed,
+        "training_seeds": list(config.training_seeds),
         "dataset": {"name": data.name, "checksum": data.checksum, **data.facts},
         "model": {
             **plugin_parameters(config.model),
@@ -52,6 +61,12 @@ def describe(
         },
         "environment": environment(device_name(device), torch.get_num_threads()),
     }
+
+
+def _trained_models(fitted: Iterable[Fitted], monitor: str) -> dict[str, object]:
+    """Return what training left behind, of one seed's model or of each label's."""
+    trained = {each.label: _trained(each, monitor) for each in fitted}
+    return dict(trained.get(None, {"labels": trained}))
 
 
 def _trained(fitted: Fitted, monitor: str) -> dict[str, object]:

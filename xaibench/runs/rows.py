@@ -9,13 +9,14 @@ import numpy as np
 
 from xaibench.engine import Batch
 from xaibench.metrics.base import (
+    ComparisonMetric,
     Curve,
     ImageMetric,
     MapMetric,
     PredictionMetric,
     Scores,
-    TwinMetric,
 )
+from xaibench.store.schema import SEED
 from xaibench.types import Precision, Task
 
 Row = dict[str, object]
@@ -26,7 +27,8 @@ class Block:
     """A batch with what every row of it says.
 
     Attributes:
-        rows: one an image: run, dataset, split, model, image, group, label, target, p_target.
+        rows: one an image: run, dataset, split, model, training_seed, image, group, label, target,
+            p_target.
     """
 
     batch: Batch
@@ -62,7 +64,7 @@ class RunMetric:
         precision: of the run's passes.
     """
 
-    metric: MapMetric | TwinMetric | ImageMetric | PredictionMetric
+    metric: MapMetric | ComparisonMetric | ImageMetric | PredictionMetric
     label: str
     segments: str
     precision: Precision
@@ -81,11 +83,14 @@ class RunMetric:
         at = [i for i, outcome in enumerate(outcomes) if outcome.scored]
         rows = []
         for name, protocol in self.protocols(block.batch.masks).items():
+            low, high = self.metric.value_bounds(name)
             shared = about | {
                 # The label in the config in place of the metric's own name.
                 "metric": self.label + name.removeprefix(self.metric.name),
                 "protocol": protocol,
-                "higher_is_better": self.metric.higher_is_better,
+                "higher_is_better": self.metric.direction(name),
+                "bound_low": low,
+                "bound_high": high,
             }
             values = _spread(result, name, at, len(block.batch))
             rows += [
@@ -119,7 +124,7 @@ def curve_rows(
     rows = []
     for name, curve in result.curves.items():
         for i, (x, y) in zip(at, _points(curve), strict=True):
-            row = {k: block.rows[i][k] for k in ("run", "image", "target")}
+            row = {k: block.rows[i][k] for k in ("run", SEED, "image", "target")}
             rows.append(
                 row | {"explainer": explainer, "metric": metric, "curve": name, "x": x, "y": y}
             )
@@ -145,17 +150,20 @@ def prediction_rows(
     """Return rows about the model alone, over a whole split.
 
     Args:
-        about: what is the same in every row: run, dataset, split, model.
+        about: what is the same in every row: run, dataset, split, model, training_seed.
     """
     rows = []
     for metric in metrics.values():
         values = metric.score_predictions(labels, probabilities, task=task, seed=seed)
         for name, value in values.items():
+            low, high = metric.value_bounds(name)
             known = bool(np.isfinite(value))
             own = {
                 "metric": name,
                 "protocol": metric.protocol(name, ""),
-                "higher_is_better": metric.higher_is_better,
+                "higher_is_better": metric.direction(name),
+                "bound_low": low,
+                "bound_high": high,
                 "value": value,
                 "status": "ok" if known else "undefined",
                 "reason": None if known else "needs images of at least two labels",

@@ -3,48 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from xaibench.config.run_config import plugin_parameters
-from xaibench.engine import Batch
+from xaibench.engine import Batch, Maps
 from xaibench.engine.costs import Cost, measured
 from xaibench.engine.device import device_name
-from xaibench.errors import PluginError, UserError
-from xaibench.explainers.base import Explainer, Explanation
+from xaibench.explainers.base import Explainer
 from xaibench.metrics.base import (
+    ComparisonMetric,
     Curve,
     ImageMetric,
     MapMetric,
     Metric,
     Scores,
-    TwinMetric,
     check_promises,
 )
-from xaibench.models.base import Classifier, PassCount
-from xaibench.runs.rows import OUTCOMES, Block, Outcome, RunMetric, curve_rows
+from xaibench.models.base import Classifier
+from xaibench.runs.explaining import Explained, remade, scored_batch
+from xaibench.runs.rows import OUTCOMES, Block, RunMetric, curve_rows
 from xaibench.store.cells import Cell, CellResult
 from xaibench.store.provenance import hardware
-
-
-@dataclass(frozen=True)
-class _Maps:
-    """An explainer's maps of a block, with what became of each and what they cost.
-
-    Attributes:
-        at: the images whose maps are scored: metrics see finite maps only.
-        peak_bytes: most memory in use while they were made.
-    """
-
-    explainer: Explainer
-    explanation: Explanation
-    outcomes: list[Outcome]
-    at: list[int]
-    peak_bytes: int | None
+from xaibench.store.schema import SEED
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,36 +42,36 @@ class Scorer:
         metrics: label -> metric; those of predictions have no part in it.
         segments: id of the run's superpixels, for the protocols.
         twin: the model trained on permuted labels, where a metric compares with it.
+        seed: of the run, for the models that a metric makes to compare with.
     """
 
     model: Classifier
     metrics: Mapping[str, Metric]
     segments: str
     twin: Classifier | None = None
+    seed: int = 0
+    _others: dict[str, Mapping[Any, Classifier]] = field(default_factory=dict, init=False)
 
     def score_cells(self, cells: Mapping[Cell, Explainer], block: Block) -> list[CellResult]:
         """Explain a block by several explainers, score all their maps at once; return the rows.
 
         Each metric sees the maps of all explainers as one batch, so that its passes fill batches
-        even where a block is small. What scoring cost is shared among them by their numbers of
-        maps.
+        even where a block is small. What scoring cost, further draws among it, is shared among
+        them by their numbers of maps.
         """
-        made = [self._make_maps(explainer, block.batch) for explainer in cells.values()]
-        at = [i for each in made for i in each.at]
-        maps = torch.cat([each.explanation.maps[each.at] for each in made])
-        scored = block.batch.take(at)
+        begun = [Explained.of(each, self.model, block.batch) for each in cells.values()]
         with measured(self.model, self.twin) as cost:
+            made = [each.drawn(self.model, block.batch) for each in begun]
+            scored, maps = scored_batch(made, block.batch)
             results = {
-                each.label: self._scores(each.metric, scored, maps, made, block.batch)
-                if at
-                else Scores({})
-                for each in self._of(MapMetric, TwinMetric)
+                each.label: self._scores(each, scored, maps, made) if len(scored) else Scores({})
+                for each in self._of(MapMetric, ComparisonMetric)
             }
         done, first = [], 0
         for cell, each in zip(cells, made, strict=True):
-            rows = slice(first, first + len(each.at))
-            own = {label: _part(result, rows) for label, result in results.items()}
-            timing = _scoring(cost, len(each.at) / len(at) if at else 1 / len(made))
+            rows = slice(first, first + each.count)
+            own = {k: _part(result, rows, len(each.draws)) for k, result in results.items()}
+            timing = _scoring(cost, each.count / len(scored) if len(scored) else 1 / len(made))
             done.append(self._result(cell, each, own, block, timing))
             first = rows.stop
         return done
@@ -110,34 +97,31 @@ class Scorer:
             if isinstance(metric, kinds)
         ]
 
-    def _make_maps(self, explainer: Explainer, batch: Batch) -> _Maps:
-        with measured(self.model) as cost:
-            explanation, outcomes = explain(explainer, self.model, batch)
-        at = [i for i, outcome in enumerate(outcomes) if outcome.scored]
-        return _Maps(explainer, explanation, outcomes, at, cost.peak_bytes)
-
     def _scores(
-        self,
-        metric: MapMetric | TwinMetric,
-        scored: Batch,
-        maps: Tensor,
-        made: Iterable[_Maps],
-        whole: Batch,
+        self, asked: RunMetric, scored: Batch, maps: Maps, made: Sequence[Explained]
     ) -> Scores:
-        """Return what a metric says of all maps; of a twin's, made of the same images anew."""
-        if isinstance(metric, TwinMetric):
-            its = [explain(m.explainer, self.twin, whole.take(m.at))[0] for m in made if m.at]
-            scores = metric.compare(maps, torch.cat([each.maps for each in its]))
-        else:
-            with self.model.as_found():
+        """Return what a metric says of all maps, and of those that other models give."""
+        metric = asked.metric
+        with self.model.as_found():
+            if isinstance(metric, ComparisonMetric):
+                others = self._others_of(asked)
+                remake = partial(remade, made)
+                scores = metric.compare(self.model, others, scored, maps, remake)
+            else:
                 scores = metric.score(self.model, scored, maps)
         check_promises(metric, scores, scored)
         return scores
 
+    def _others_of(self, asked: RunMetric) -> Mapping[Any, Classifier]:
+        if asked.label not in self._others:
+            its = asked.metric.others(self.model, self.twin, self.seed)
+            self._others[asked.label] = its
+        return self._others[asked.label]
+
     def _result(
         self,
         cell: Cell,
-        made: _Maps,
+        made: Explained,
         results: Mapping[str, Scores],
         block: Block,
         timing: Mapping[str, object],
@@ -153,7 +137,7 @@ class Scorer:
             "backward_passes": passes.backward / count,
         }
         scores, curves = [], []
-        for each in self._of(MapMetric, TwinMetric):
+        for each in self._of(MapMetric, ComparisonMetric):
             scores += each.rows(results[each.label], block, made.outcomes, about)
             curves += curve_rows(results[each.label], block, made.at, cell.explainer, each.label)
         explaining = {
@@ -171,7 +155,7 @@ class Scorer:
     def _about(self, cell: Cell, block: Block) -> dict[str, object]:
         """Return what a cell's row of timings says of it, whatever it cost."""
         return {
-            "run": block.rows[0]["run"],
+            **{k: block.rows[0][k] for k in ("run", SEED)},
             "block": cell.block,
             "images": len(block.batch),
             "device": hardware(device_name(self.model.device), torch.get_num_threads()),
@@ -188,38 +172,19 @@ def _scoring(cost: Cost, part: float = 1.0) -> dict[str, object]:
     }
 
 
-def _part(result: Scores, rows: slice) -> Scores:
-    """Return what a metric said of some of the maps."""
-    values = {name: value[rows] for name, value in result.values.items()}
-    curves = {name: Curve(c.x[rows], c.y[rows]) for name, c in result.curves.items()}
+def _part(result: Scores, rows: slice, draws: int) -> Scores:
+    """Return what a metric said of some of the maps, the mean over the draws of each image.
+
+    Where one draw has no value the mean has none: fewer draws would be another control.
+    """
+
+    def mean(numbers: Tensor) -> Tensor:
+        its = numbers[rows]
+        if draws == 1:
+            return its
+        # In float64, so that what is the same in all draws stays what it is.
+        return its.double().view(draws, len(its) // draws, *its.shape[1:]).mean(0)
+
+    values = {name: mean(value) for name, value in result.values.items()}
+    curves = {name: Curve(mean(c.x), mean(c.y)) for name, c in result.curves.items()}
     return Scores(values, curves, result.undefined)
-
-
-def explain(
-    explainer: Explainer, model: Classifier, batch: Batch
-) -> tuple[Explanation, list[Outcome]]:
-    """Return the maps and what became of each; an image that fails alone fails alone."""
-    try:
-        explanation = explainer(model, batch)
-    except (UserError, PluginError):  # the user's or the plugin's mistake: every image would fail
-        raise
-    except Exception as error:
-        if len(batch) == 1:
-            height, width = batch.images.shape[2:]
-            nothing = torch.full((1, height, width), torch.nan, device=batch.images.device)
-            failed = Outcome("failed", f"{type(error).__name__}: {error}")
-            return Explanation(nothing, ("nan",), PassCount(), 0.0), [failed]
-        return _joined([explain(explainer, model, part) for part in batch.split(1)])
-    return explanation, [OUTCOMES[status] for status in explanation.statuses]
-
-
-def _joined(
-    parts: Iterable[tuple[Explanation, list[Outcome]]],
-) -> tuple[Explanation, list[Outcome]]:
-    parts = list(parts)
-    each = [explanation for explanation, _ in parts]
-    passes = PassCount(sum(e.passes.forward for e in each), sum(e.passes.backward for e in each))
-    statuses = tuple(s for e in each for s in e.statuses)
-    maps = torch.cat([e.maps for e in each])
-    joined = Explanation(maps, statuses, passes, sum(e.seconds for e in each))
-    return joined, [outcome for _, outcomes in parts for outcome in outcomes]

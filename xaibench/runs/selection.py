@@ -32,6 +32,26 @@ def with_targets(predictions: pd.DataFrame, target: str, classes: tuple[str, ...
         items = pd.concat(
             [predictions[predictions[f"label_{c}"] == 1].assign(target=c) for c in classes]
         ).sort_index(kind="stable")
+    return _with_p(items)
+
+
+def same_images(items: pd.DataFrame, predictions: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Return items as another model sees them, in their order: with its predictions.
+
+    The images stay, and their targets too, but for ``predicted``: that is what the other model
+    predicts.
+
+    Args:
+        items: of the first model; the index is the image's in ``predictions``.
+        target: as ``with_targets`` takes it.
+    """
+    rows = predictions.loc[items.index]
+    told = rows["predicted"] if target == "predicted" else items["target"]
+    return _with_p(rows.assign(target=told.to_numpy()))
+
+
+def _with_p(items: pd.DataFrame) -> pd.DataFrame:
+    """Add ``p_target``, the output for the target."""
     p_target = [row[f"p_{row['target']}"] for row in items.to_dict("records")]
     return items.assign(p_target=p_target)
 

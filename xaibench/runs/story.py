@@ -7,7 +7,7 @@ from pathlib import Path
 from xaibench.config.run_config import RunConfig, dump
 from xaibench.engine.device import choose_device, reproducible
 from xaibench.errors import UserError
-from xaibench.metrics.base import MapMetric, TwinMetric
+from xaibench.metrics.base import ComparisonMetric, MapMetric
 from xaibench.progress import Progress, for_terminal
 from xaibench.runs.cells import explain_and_score
 from xaibench.runs.fitting import Workplace, fitted_models, training_log
@@ -15,7 +15,7 @@ from xaibench.runs.manifest import describe
 from xaibench.runs.present import present
 from xaibench.runs.recording import record
 from xaibench.runs.selection import check_images
-from xaibench.runs.subject import Subject
+from xaibench.runs.subject import subjects_of
 from xaibench.runs.submission import check_submission
 from xaibench.segmentation.segmenter import Segmenter, workers_beside
 from xaibench.store.provenance import code_version, plugin_version
@@ -39,7 +39,7 @@ def run(
     if progress is None:
         with for_terminal() as shown:
             return run(config, out, shown)
-    if not any(isinstance(m, MapMetric | TwinMetric) for m in config.metrics.values()):
+    if not any(isinstance(m, MapMetric | ComparisonMetric) for m in config.metrics.values()):
         raise UserError("metrics: name one that scores maps, such as deletion")
     place = Workplace(choose_device(config.device), Path(out) / "cache", progress)
     with reproducible(config.seed):
@@ -52,13 +52,13 @@ def run(
         data = config.dataset.open(seed=config.seed, cache=place.cache, progress=progress)
         check_against(config, data)
         fitted = fitted_models(config, data, place)
-        subject = Subject.of(config, data, fitted, progress)
-        manifest = describe(config, subject, folder.run, place.device)
+        subjects = subjects_of(config, data, fitted, progress)
+        manifest = describe(config, subjects, folder.run, place.device)
         folder.write_manifest(manifest | {"status": "running"})
         folder.write_table("training_log.csv", training_log(fitted))
         with Segmenter(place.cache / "segments", workers_beside(place.device)) as segmenter:
-            blocks = explain_and_score(config, subject, folder, segmenter, progress)
-        record(config, subject, folder, blocks)
+            blocks = explain_and_score(config, subjects, folder, segmenter, progress)
+        record(config, subjects, folder, blocks)
     present(folder.path, progress)
     folder.write_manifest(manifest | {"status": "finished"})
     folder.drop_cells()

@@ -10,19 +10,40 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Cell:
-    """One explainer on one block of images: the unit of work.
+    """One explainer on one block of images, by the model of one training seed: the unit of work.
 
     Attributes:
         explainer: its label; None for what belongs to the images whoever explains them: metrics
             that need no map, and superpixels.
+        seed: of the training; None where the run has only one.
     """
 
     explainer: str | None
     block: int
+    seed: int | None = None
 
     @property
     def folder(self) -> str:
-        return f"{self.block:05d}/{self.explainer or '_images'}"  # no label begins with _
+        own = f"{self.block:05d}/{self.explainer or '_images'}"  # no label begins with _
+        return own if self.seed is None else f"seed_{self.seed}/{own}"
+
+
+@dataclass(frozen=True, eq=False)
+class SeedCells:
+    """All cells of one training seed.
+
+    Attributes:
+        blocks: their number.
+        beside: name -> what stands beside the maps in ``maps.h5``: ids, images, masks/NAME.
+        seed: of the training; None where the run has only one.
+    """
+
+    blocks: int
+    beside: Mapping[str, np.ndarray]
+    seed: int | None = None
+
+    def of(self, explainer: str | None) -> list[Cell]:
+        return [Cell(explainer, block, self.seed) for block in range(self.blocks)]
 
 
 @dataclass(frozen=True)

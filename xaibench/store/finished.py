@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,8 @@ import pandas as pd
 from xaibench.atomic import write_text
 from xaibench.errors import UserError
 from xaibench.store.merging import merge
-from xaibench.store.schema import KEYS
+from xaibench.store.schema import KEYS, SEED, maps_of_seed
+from xaibench.store.training_seeds import of_first, seeds_of
 
 
 def true_name(dataset: str) -> str:
@@ -47,10 +48,28 @@ class FinishedRun:
         """Return the run's data set, split and model, as its rows name them."""
         return self.scores[KEYS].iloc[0].to_dict()
 
+    @property
+    def training_seeds(self) -> list[int]:
+        """The seeds that models were trained with, in the config's order; none in an older run."""
+        return list(self.manifest.get("training_seeds", []))
+
+    @property
+    def first_seed(self) -> int | None:
+        """The training seed whose maps and predictions pictures show; None in an older run."""
+        return next(iter(self.training_seeds), None)
+
+    @cached_property
+    def every_prediction(self) -> pd.DataFrame | None:
+        """Return ``predictions.parquet``: a row for each training seed, image and explained
+        target of it.
+        """
+        return self.parquet("predictions.parquet")
+
     @cached_property
     def predictions(self) -> pd.DataFrame | None:
-        """Return ``predictions.parquet``: a row for each image and explained target of it."""
-        return self.parquet("predictions.parquet")
+        """Return the rows of ``every_prediction`` that are about the first training seed."""
+        rows = self.every_prediction
+        return None if rows is None else of_first(rows).reset_index(drop=True)
 
     def has(self, name: str) -> bool:
         path = self.folder / name
@@ -69,8 +88,23 @@ class FinishedRun:
         self.write(name, table.to_csv(index=False, lineterminator="\n"))
 
     def items(self, maps: h5py.File) -> pd.DataFrame:
-        """Return the predictions' row of each image and target that has a map, in their order."""
+        """Return the predictions' row of each image and target that has a map, in their order.
+
+        They are those of the first training seed, as ``maps/NAME`` are.
+        """
         return aligned(maps["ids"].asstr()[:], self.predictions)
+
+    def items_of_seeds(self, maps: h5py.File) -> Iterator[tuple[h5py.Group, pd.DataFrame]]:
+        """Yield for each training seed the group of its own arrays, and ``items`` of that seed.
+
+        What a further seed's group lacks (``ids``, ``targets``, ``masks``) is as of the first.
+        """
+        yield maps, self.items(maps)
+        rows = self.every_prediction
+        for seed in seeds_of(rows)[1:]:
+            own = maps[maps_of_seed(seed)]
+            ids = own.get("ids", maps["ids"]).asstr()[:]
+            yield own, aligned(ids, rows[rows[SEED].eq(seed)])
 
     def maps(self) -> AbstractContextManager[h5py.File | None]:
         path = self.folder / "maps.h5"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from xaibench.store.schema import SEED
 from xaibench.types import Data
 
 
@@ -31,12 +32,13 @@ def prediction_table(
     return table
 
 
-def with_selection(predictions: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
-    """Return the predictions with ``target`` and ``p_target`` of what was explained, and
-    ``selected``: whether it was.
+def with_selection(predictions: pd.DataFrame, items: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return the predictions with ``target`` and ``p_target`` of what was explained, ``selected``:
+    whether it was, and before all ``training_seed``.
     """
     chosen = items[["image", "target", "p_target"]]
     table = predictions.merge(chosen, on="image", how="left", validate="one_to_many")
+    table.insert(0, SEED, seed)
     return table.assign(selected=table["target"].notna())
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from xaibench.atomic import replacing, write_text
 from xaibench.errors import UserError
-from xaibench.store.cells import Cell, CellResult
-from xaibench.store.schema import CURVES, SCORES, TIMINGS
+from xaibench.store.cells import Cell, CellResult, SeedCells
+from xaibench.store.schema import CURVES, SCORES, TIMINGS, maps_of_seed
 
 
 class RunFolder:
@@ -85,20 +85,21 @@ class RunFolder:
 
     def merge(
         self,
-        explainers: Iterable[str | None],
-        blocks: int,
+        explainers: Sequence[str | None],
+        parts: Sequence[SeedCells],
         model_rows: Sequence[Mapping[str, object]],
-        images: Mapping[str, np.ndarray],
     ) -> None:
         """Make the run's tables and ``maps.h5`` of its cells.
 
+        Maps of the first training seed stand in ``maps/NAME``, those of a further one in
+        ``seeds/SEED/maps/NAME``; superpixels, which all share, only once.
+
         Args:
             explainers: in the order of the rows; None for the cells of the images themselves.
+            parts: the cells of each training seed.
             model_rows: rows of SCORES about the model alone.
-            images: what stands beside the maps in ``maps.h5``: ids, images, masks/NAME.
         """
-        cells = {e: [self._cells / Cell(e, b).folder for b in range(blocks)] for e in explainers}
-        every = [folder for folders in cells.values() for folder in folders]
+        every = [self._cells / c.folder for part in parts for e in explainers for c in part.of(e)]
         for name, schema in {"scores": SCORES, "curves": CURVES, "timings": TIMINGS}.items():
             tables = [pq.read_table(c / f"{name}.parquet", schema=schema) for c in every]
             if name == "scores":
@@ -106,13 +107,19 @@ class RunFolder:
             with replacing(self.path / f"{name}.parquet") as file:
                 pq.write_table(pa.concat_tables(tables), file, compression="zstd")
         with replacing(self.path / "maps.h5") as path, h5py.File(path, "w") as file:
-            for name, values in images.items():
-                file.create_dataset(name, data=values, compression="gzip")
-            for explainer, folders in cells.items():
-                kind = "maps" if explainer else "segments"
-                parts = [np.load(c / f"{kind}.npy", allow_pickle=False) for c in folders]
-                name = f"maps/{explainer}" if explainer else kind
-                file.create_dataset(name, data=np.concatenate(parts), compression="gzip")
+            for number, part in enumerate(parts):
+                place = file.create_group(maps_of_seed(part.seed)) if number else file
+                for name, values in part.beside.items():
+                    place.create_dataset(name, data=values, compression="gzip")
+                for explainer in explainers if number == 0 else filter(None, explainers):
+                    name = f"maps/{explainer}" if explainer else "segments"
+                    values = self._arrays(part.of(explainer), "maps" if explainer else name)
+                    place.create_dataset(name, data=values, compression="gzip")
+
+    def _arrays(self, cells: Sequence[Cell], name: str) -> np.ndarray:
+        """Return an array of several cells, one behind the other."""
+        files = (self._cells / cell.folder / f"{name}.npy" for cell in cells)
+        return np.concatenate([np.load(file, allow_pickle=False) for file in files])
 
     def drop_cells(self) -> None:
         """Remove the cells, once all that is made of them is written."""

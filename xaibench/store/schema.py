@@ -9,13 +9,20 @@ KEYS = ["dataset", "split", "model"]
 ITEM = ["image", "target"]
 """What a row is about: an image may be explained for several targets."""
 SEED = "training_seed"
-"""The column that tells models of one training apart, which differ in their seed alone."""
+"""Whose model a row is about: a run may train one for each of several seeds."""
+
+
+def maps_of_seed(seed: int) -> str:
+    """Return the group of ``maps.h5`` that holds the maps of a training seed but the first."""
+    return f"seeds/{seed}"
+
 
 _TEXT = pa.string()
 SCORES = pa.schema(
     [
-        *((k, _TEXT) for k in ("run", "dataset", "split", "model", "image", "group", "label")),
-        ("target", _TEXT),
+        *((k, _TEXT) for k in ("run", "dataset", "split", "model")),
+        (SEED, pa.int64()),
+        *((k, _TEXT) for k in ("image", "group", "label", "target")),
         ("p_target", pa.float64()),
         ("explainer", _TEXT),
         ("params", _TEXT),
@@ -23,6 +30,8 @@ SCORES = pa.schema(
         ("metric", _TEXT),
         ("protocol", _TEXT),
         ("higher_is_better", pa.bool_()),
+        ("bound_low", pa.float64()),
+        ("bound_high", pa.float64()),
         ("value", pa.float64()),
         ("status", _TEXT),
         ("reason", _TEXT),
@@ -30,8 +39,9 @@ SCORES = pa.schema(
         ("backward_passes", pa.float64()),
     ]
 )
-"""One row for each image x explainer x metric; a metric that needs no map has no explainer, one of
-the model alone has no image either. ``params`` are the explainer's, or else the metric's.
+"""One row for each training seed x image x explainer x metric; a metric that needs no map has no
+explainer, one of the model alone has no image either. ``params`` are the explainer's, or else the
+metric's. ``bound_low`` and ``bound_high`` are what the metric's values can be at least and at most.
 ``status``: ok, constant (the map says nothing), nan, failed, or undefined (the metric has no value
 there by its definition). Passes are those of the map, an image. Wall times vary from run to run
 and stand apart, in ``TIMINGS``, so that one seed gives the same bytes."""
@@ -39,7 +49,9 @@ and stand apart, in ``TIMINGS``, so that one seed gives the same bytes."""
 _NUMBERS = pa.list_(pa.float64())
 CURVES = pa.schema(
     [
-        *((k, _TEXT) for k in ("run", "image", "target", "explainer", "metric", "curve")),
+        ("run", _TEXT),
+        (SEED, pa.int64()),
+        *((k, _TEXT) for k in ("image", "target", "explainer", "metric", "curve")),
         ("x", _NUMBERS),
         ("y", _NUMBERS),
     ]
@@ -47,6 +59,7 @@ CURVES = pa.schema(
 TIMINGS = pa.schema(
     [
         ("run", _TEXT),
+        (SEED, pa.int64()),
         ("explainer", _TEXT),
         ("block", pa.int64()),
         ("images", pa.int64()),

@@ -20,7 +20,7 @@ from xaibench.atomic import replacing, write_text
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress
 from xaibench.training.options import TrainingOptions
-from xaibench.types import Data
+from xaibench.types import Data, Split
 
 LOG_COLUMNS = {
     "epoch": "int64",
@@ -36,6 +36,7 @@ LOG_COLUMNS = {
     "learning_rate": "float64",
     "seconds": "float64",
 }
+_LEARNT = {"train", "valid"}  # the splits that decide the weights
 _BEST, _LAST, _LOG, _FACTS = "best.safetensors", "last.pt", "training_log.csv", "checkpoint.json"
 
 
@@ -118,13 +119,18 @@ class Checkpoint:
         """Return the checkpoint that a training with these settings has; see ``fit``."""
         facts = {
             "recipe": dict(recipe),
-            # How often it is saved and what else is written changes nothing that is learnt.
-            "options": options.model_dump(mode="json", exclude={"save_every", "tensorboard"}),
+            # How often it is saved and what else is written changes nothing that is learnt, nor do
+            # the seeds of other models.
+            "options": options.model_dump(
+                mode="json", exclude={"seeds", "save_every", "tensorboard"}
+            ),
             "seed": seed,
             "data": data.name,
             "data_checksum": data.checksum,
             "size": [data.channels, *data.size],
             "images": {name: len(split) for name, split in sorted(data.splits.items())},
+            # A data set may draw its splits by the run's seed, which is not that of training.
+            "members": {name: _members(data.splits[name]) for name in _LEARNT & set(data.splits)},
         }
         text = json.dumps(facts, sort_keys=True, default=_plain)
         key = hashlib.sha256(text.encode()).hexdigest()
@@ -230,6 +236,11 @@ def damaged(path: Path, error: Exception) -> str:
     text = str(error).strip()
     reason = text.splitlines()[0] if text else type(error).__name__
     return f"{path} is damaged ({reason}): training starts again"
+
+
+def _members(split: Split) -> str:
+    """Return a hash of which images a split holds, in their order."""
+    return hashlib.sha256("\n".join(map(str, split.ids)).encode()).hexdigest()
 
 
 def _plain(value: object) -> str:

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 
 
 class AugmentOptions(BaseModel):
@@ -47,6 +48,9 @@ class TrainingOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    seeds: tuple[Seed, ...] = Field(
+        (), description="one model is trained for each; () for the run's own seed"
+    )
     epochs: NonNegativeInt = Field(10, description="at most; 0 leaves the model as it was built")
     max_steps: PositiveInt | None = Field(None, description="ends training before the last epoch")
     batch_size: PositiveInt = 64
@@ -87,6 +91,13 @@ class TrainingOptions(BaseModel):
         False, description="train on permuted labels: the control twin of Adebayo et al. 2018"
     )
     tensorboard: bool = Field(False, description="write event files beside the checkpoint")
+
+    @model_validator(mode="after")
+    def _each_seed_once(self) -> TrainingOptions:
+        twice = sorted({seed for seed in self.seeds if self.seeds.count(seed) > 1})
+        if twice:
+            raise ValueError(f"seeds names {twice[0]} twice; each seed trains one model")
+        return self
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> TrainingOptions:
