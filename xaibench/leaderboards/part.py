@@ -13,6 +13,7 @@ from xaibench.leaderboards.matrix import Matrix
 from xaibench.leaderboards.protocols import Protocol
 from xaibench.leaderboards.summary import Analysis, of_explainers
 from xaibench.store.schema import ITEM, KEYS, SEED
+from xaibench.store.training_seeds import numbered
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,5 @@ class Part:
 def _p_target(rows: pd.DataFrame, matrix: Matrix) -> np.ndarray:
     if "p_target" not in rows:
         return np.full(len(matrix.values), np.nan)
-    seeds = rows[SEED].fillna(0) if SEED in rows else 0
-    firsts = rows.assign(**{SEED: seeds}).drop_duplicates([SEED, *ITEM]).set_index([SEED, *ITEM])
+    firsts = numbered(rows).drop_duplicates([SEED, *ITEM]).set_index([SEED, *ITEM])
     return firsts["p_target"].loc[matrix.values.index].to_numpy(dtype=float)
