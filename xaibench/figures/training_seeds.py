@@ -51,12 +51,12 @@ def draw(seeds: pd.DataFrame, summary: pd.DataFrame, heading: str) -> Figure:
             index=SEED, columns="explainer", values="mean"
         )
         _panel(ax, wide, rows["mean"], seen)
-    several = seeds[SEED].nunique()
     entries = {
         look.name: swatch(color=look.colour, ls=look.line, marker=look.marker, ms=4)
         for look in seen.values()
     }
-    return titled(figure, f"{heading}: means of {several} trained models", entries)
+    told = "means of each trained model, and over all (hollow)"
+    return titled(figure, f"{heading}: {told}", entries)
 
 
 def _panel(ax: Axes, wide: pd.DataFrame, means: pd.Series, seen: dict[str, Look]) -> None:
