@@ -9,7 +9,7 @@ import pytest
 from robust_runs import CONTROLS, EXPLAINERS, HEADING, METRICS, RANKED, of_seeds, run_of, scores_of
 
 from xaibench.figures import critical_difference, rank_intervals, training_seeds
-from xaibench.figures.looks import looks_in
+from xaibench.figures.looks import head, looks_in
 from xaibench.leaderboards.board import ScoredRun
 
 
@@ -38,6 +38,13 @@ def test_every_metric_that_ranks_has_its_panel(run, legible):
     for figure in drawn.values():
         assert HEADING in figure.get_suptitle().replace("\n", " ")
         legible(figure)
+
+
+def test_long_names_are_broken_before_what_they_are_of():
+    assert head("deletion", False, 8) == "deletion ↓"
+    assert head("iou_top@box", True, 11) == "iou_top@box ↑"
+    assert head("iou_top@box", True, 10) == "iou_top\n@box ↑"
+    assert head("border_mass", None, 30) == "border_mass"
 
 
 def test_dots_are_ranks_and_lines_their_intervals(run):

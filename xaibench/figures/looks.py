@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 import seaborn as sns
 
-from xaibench.leaderboards.names import as_control
+from xaibench.figures.base import packed
+from xaibench.leaderboards.names import arrow, as_control
 
 # These keep their colour in every figure of every run; others get what is left, by name.
 FIRST_COLOURS = (
@@ -56,6 +58,15 @@ def looks_in(table: pd.DataFrame) -> dict[str, Look]:
     """Return the look of each ``explainer`` of a table, those that are a ``control`` last."""
     roles = table.drop_duplicates("explainer").sort_values("control", kind="stable")
     return looks(roles["explainer"], list(roles.loc[roles["control"], "explainer"]))
+
+
+def head(metric: str, higher_is_better: bool | None, letters: int) -> str:
+    """Return a metric's name for over its panel, with the better direction.
+
+    A name of more than so many letters is broken before its ``@``.
+    """
+    parts = [part for part in re.split("(?=@)", metric, maxsplit=1) if part]
+    return "\n".join(packed(parts, letters)) + arrow(higher_is_better)
 
 
 def ink(behind: Sequence[float]) -> str:

@@ -21,17 +21,17 @@ from xaibench.figures.base import (
     style,
     swatch,
     titled,
-    wrapped,
     write,
 )
-from xaibench.figures.looks import Look, looks_in
+from xaibench.figures.looks import Look, head, looks_in
 from xaibench.figures.ranking import telling
 from xaibench.leaderboards.board import ScoredRun
-from xaibench.leaderboards.names import arrow, how_many
+from xaibench.leaderboards.names import how_many
 
 ACROSS = 2
 ABREAST = 6  # panels on a page
 EACH = 0.17  # inches an explainer
+LETTERS = 30  # of a title's line
 
 
 def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
@@ -85,8 +85,8 @@ def draw(
     each = EACH * parts.size().max() + 0.75
     figure, axes = grid(len(parts), min(ACROSS, len(parts)), each, 0.8, width=PAGE)
     for ax, (metric, rows) in zip(axes, parts, strict=True):
-        name = wrapped(f"{metric}{arrow(rows['higher_is_better'].iloc[0])}", 30)
-        ax.set_title(name, fontsize=SMALL + 0.5)
+        told = head(metric, rows["higher_is_better"].iloc[0], LETTERS)
+        ax.set_title(told, fontsize=SMALL + 0.5)
         if rows["rank_low"].isna().all():
             ax.set_axis_off()
             told = textwrap.fill(_why(reasons, metric), 32)

@@ -10,14 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xaibench.figures import choice
-from xaibench.figures.base import SMALL, grid, style, swatch, titled, wrapped
-from xaibench.figures.looks import Look, looks_in
+from xaibench.figures.base import SMALL, grid, style, swatch, titled
+from xaibench.figures.looks import Look, head, looks_in
 from xaibench.leaderboards.board import ScoredRun
-from xaibench.leaderboards.names import arrow, control_of
+from xaibench.leaderboards.names import control_of
 from xaibench.store.schema import SEED
 
 ACROSS = 3
 EACH = 2.1  # inches a panel
+LETTERS = 28  # of a title's line
 
 
 def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
@@ -45,8 +46,8 @@ def draw(seeds: pd.DataFrame, summary: pd.DataFrame, heading: str) -> Figure:
     figure, axes = grid(len(metrics), min(ACROSS, len(metrics)), EACH, 1.2)
     for ax, metric in zip(axes, metrics, strict=True):
         rows = summary[summary["metric"] == metric].set_index("explainer")
-        name = wrapped(f"{metric}{arrow(rows['higher_is_better'].iloc[0])}", 30)
-        ax.set_title(name, fontsize=SMALL + 0.5)
+        told = head(metric, rows["higher_is_better"].iloc[0], LETTERS)
+        ax.set_title(told, fontsize=SMALL + 0.5)
         wide = seeds[seeds["metric"] == metric].pivot(
             index=SEED, columns="explainer", values="mean"
         )
