@@ -14,6 +14,7 @@ import functools
 import itertools
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from xaibench.leaderboards.sign_flips import max_t
 
 EXPLAINERS = [RANDOM, *"abcdefg"]
 ALIKE = 0.3  # correlation of two images of one group
+MODELS = 0.3  # standard deviation of an explainer between models
+THESE = tuple(MODELS * np.sqrt(1.5) * np.array([-1, 0, 1]))  # of three models, as large
 NONE = (0.0,) * 8
 STRONG = (0.0,) * 7 + (1.0,)
 GRADED = (0.0, 0.0, 0.0, 0.25, 0.25, 0.5, 0.75, 1.0)  # standard deviations of z
@@ -52,8 +55,7 @@ class Setting:
             rows gone, each explainer its own.
         groups: patients.
         equal: whether each has 3 images, else 1, 1, 2, 3, 8 in turn.
-        seeds: trained models; with several each explainer has a deviation in each, 0.3 standard
-            deviations large.
+        seeds: trained models; with several each explainer has a deviation of its own in each.
     """
 
     kind: str
@@ -79,29 +81,35 @@ def quantile(kind: str, z: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def truth(kind: str, shift: float) -> float:
-    """Return the true mean where standard normal values are shifted before they are turned."""
+def truth(kind: str, shift: float, spread: float = 1.0) -> float:
+    """Return the true mean where normal values of this mean and deviation are turned."""
     if kind in ("normal", "missing"):
         return shift
     places = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
-    return float(quantile(kind, places + shift).mean())
+    return float(quantile(kind, shift + spread * places).mean())
 
 
-def truths(kind: str, shifts: Sequence[float]) -> np.ndarray:
-    return np.array([truth(kind, shift) for shift in shifts])
+def truths(setting: Setting, shifts: Sequence[float], these: bool) -> np.ndarray:
+    """Return the true mean of each explainer, over these models or over all that might be."""
+    if setting.seeds == 1:
+        return np.array([truth(setting.kind, shift) for shift in shifts])
+    if these:
+        each = [[truth(setting.kind, shift + own) for own in THESE] for shift in shifts]
+        return np.mean(each, axis=1)
+    spread = float(np.hypot(1, MODELS))
+    return np.array([truth(setting.kind, shift, spread) for shift in shifts])
 
 
 def bounds(kind: str) -> tuple[float, float]:
     return (0.0, 1.0) if kind in ("bounded", "ties") else (-np.inf, np.inf)
 
 
-def draw(
-    setting: Setting, shifts: Sequence[float], rng: np.random.Generator, centred: bool
-) -> Rows:
+def draw(setting: Setting, shifts: Sequence[float], rng: np.random.Generator, these: bool) -> Rows:
     """Return the rows of one table.
 
     Args:
-        centred: let the seeds' deviations add up to 0, so that these models are equal on average.
+        these: give each explainer the deviations of ``THESE``, in an order of its own, so that over
+            these models explainers of one shift are equal.
     """
     group = np.repeat(np.arange(setting.groups), setting.sizes)
     count, wide, seeds = len(group), len(EXPLAINERS), setting.seeds
@@ -112,8 +120,9 @@ def draw(
     else:
         # The image's part is shared by the models, each model adds its own.
         image = np.sqrt(0.4) * rng.standard_normal((count, wide))
-        model = 0.3 * rng.standard_normal((seeds, 1, wide))
-        model -= model.mean(axis=0) if centred else 0
+        model = MODELS * rng.standard_normal((seeds, 1, wide))
+        if these:
+            model = rng.permuted(np.tile(THESE, (wide, 1)), axis=1).T[:, None]
         noise = np.sqrt(1 - ALIKE - 0.4) * rng.standard_normal((seeds, count, wide))
         values = quantile(setting.kind, own + image + model + noise + np.array(shifts)).reshape(
             -1, wide
@@ -200,22 +209,23 @@ def _ranks_hold(found: pd.DataFrame, mean: np.ndarray) -> bool:
 
 def study(setting: Setting, tables: int) -> dict[str, object]:
     """Return what came of so many tables without any difference, and of as many with some."""
-    kind, several = setting.kind, setting.seeds > 1
+    kind = setting.kind
     null, graded, strong, naive, means = (Tally() for _ in range(5))
     for at in range(tables):
         rng = np.random.default_rng([at, setting.groups, setting.seeds, KINDS.index(kind)])
-        # Tests are about the models that were trained, so their deviations add up to 0 there;
-        # intervals of means are about all models that could have been.
+        # Tests are about the models that were trained, intervals about all that might have been.
         for tally, shifts in ((null, NONE), (graded, GRADED), (strong, STRONG)):
-            rows = draw(setting, shifts, rng, centred=several)
-            tally.add_tests(rows, truths(kind, shifts), at)
+            rows = draw(setting, shifts, rng, these=True)
+            true = truths(setting, shifts, these=True)
+            tally.add_tests(rows, true, at)
             if tally is null:
-                naive.add_tests(rows.pooled(), truths(kind, shifts), at)
+                naive.add_tests(rows.pooled(), true, at)
         for shifts in (NONE, GRADED):
-            rows = draw(setting, shifts, rng, centred=False)
-            means.add_means(rows, truths(kind, shifts), kind, at)
+            rows = draw(setting, shifts, rng, these=False)
+            true = truths(setting, shifts, these=False)
+            means.add_means(rows, true, kind, at)
             if shifts is NONE:
-                naive.add_means(rows.pooled(), truths(kind, shifts), kind, at)
+                naive.add_means(rows.pooled(), true, kind, at)
     return asdict(setting) | {
         "tables": tables,
         "means": means.means / means.given if means.given else np.nan,
@@ -267,16 +277,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", type=int, default=1000, help="of each setting")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--groups", nargs="+", type=int, default=GROUPS)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of coverage.{json,md}")
     options = parser.parse_args(arguments)
     record, begun = Record(options.out / "coverage.json", {}), time.monotonic()
     done, todo = [], settings(options.kinds, options.groups)
-    for number, setting in enumerate(todo, 1):
-        done.append(study(setting, options.tables))
-        left = (time.monotonic() - begun) / number * (len(todo) - number)
-        print(f"{number} of {len(todo)}: {' | '.join(cells(done[-1]))}", end="", flush=True)
-        print(f" ({left / 60:.0f} min left)", flush=True)
-        record.put("coverage", {"rows": done, "flips": FLIPS, "resamples": RESAMPLES})
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for row in pool.map(study, todo, itertools.repeat(options.tables)):
+            done.append(row)
+            left = (time.monotonic() - begun) / len(done) * (len(todo) - len(done))
+            print(f"{len(done)} of {len(todo)}: {' | '.join(cells(row))}", end="", flush=True)
+            print(f" ({left / 60:.0f} min left)", flush=True)
+            record.put("coverage", {"rows": done, "flips": FLIPS, "resamples": RESAMPLES})
     write_text(options.out / "coverage.md", markdown(HEAD, map(cells, done)) + "\n")
     print(f"written: {options.out / 'coverage.md'}")
 

@@ -12,7 +12,13 @@ from xaibench.leaderboards.board import ScoredRun
 from xaibench.progress import SilentProgress
 from xaibench.store.finished import aligned
 
-NAMES = ["training", "ranking", "curves", "panels", "agreement", "true_positives", "failures"]
+NAMES = [
+    *("training", "ranking", "rank_intervals", "curves", "panels", "agreement"),
+    *("true_positives", "failures"),
+]
+OF_SCORES = [
+    f"{name}.{ending}" for name in ("ranking", "rank_intervals") for ending in ("png", "pdf")
+]
 
 
 def test_a_finished_run_has_all_its_figures(finished_run, monkeypatch):
@@ -32,7 +38,7 @@ def test_missing_files_leave_their_figures_out(finished_run):
         (finished_run / name).unlink()
     (finished_run / "training_log.csv").write_text("")
     paths = draw_all(ScoredRun(finished_run), SilentProgress())
-    assert [path.name for path in paths] == ["ranking.png", "ranking.pdf"]
+    assert [path.name for path in paths] == OF_SCORES
 
 
 def test_cost_is_drawn_where_the_run_tells_it(finished_run, scores):
@@ -41,7 +47,7 @@ def test_cost_is_drawn_where_the_run_tells_it(finished_run, scores):
     told = scores.assign(forward_passes=scores["explainer"].map(len), backward_passes=0)
     told.to_parquet(finished_run / "scores.parquet")
     paths = draw_all(ScoredRun(finished_run), SilentProgress())
-    assert [p.name for p in paths] == ["ranking.png", "ranking.pdf", "cost.png", "cost.pdf"]
+    assert [p.name for p in paths] == [*OF_SCORES, "cost.png", "cost.pdf"]
 
 
 def test_more_than_eight_explainers_are_several_panels(finished_run, monkeypatch):
@@ -52,7 +58,10 @@ def test_more_than_eight_explainers_are_several_panels(finished_run, monkeypatch
         for i in range(5):
             file[f"maps/more_{i}"] = np.random.default_rng(i).random((6, 16, 16), dtype="float32")
     names = [path.name for path in draw_all(ScoredRun(finished_run), SilentProgress())]
-    assert names == [*("ranking", "panels", "panels_2", "agreement", "true_positives", "failures")]
+    assert names == [
+        *("ranking", "rank_intervals", "panels", "panels_2", "agreement"),
+        *("true_positives", "failures"),
+    ]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

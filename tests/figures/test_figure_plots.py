@@ -139,6 +139,14 @@ def test_a_run_whose_every_score_says_nothing_has_no_ranking(finished_run, score
     assert list(ranking.of_run(ScoredRun(finished_run))) == []
 
 
+def test_what_unlike_maps_score_has_no_facet(summary):
+    one = summary[summary["metric"] == "insertion"]
+    likeness = [one.assign(metric=f"twin@ssim{end}") for end in ("", "_control")]
+    alone = one.assign(metric="mine_control")  # a name of the user's, of no likeness
+    told = ranking.telling(pd.concat([*likeness, alone]))
+    assert list(told["metric"].unique()) == ["twin@ssim", "mine_control"]
+
+
 def test_dots_stand_at_the_means_and_failures_tell_n(summary):
     ax = ranking.draw(summary, HEADING).axes[0]
     dots = [line for line in ax.lines if len(line.get_xdata()) == 1]

@@ -14,6 +14,7 @@ import pytest
 from xaibench.errors import UserError
 from xaibench.leaderboards.board import make, write
 from xaibench.leaderboards.latex import tex
+from xaibench.leaderboards.robustness import FILES
 from xaibench.leaderboards.summary import analyse, of_model_alone, summarise
 from xaibench.leaderboards.tables import model_line
 from xaibench.store.merging import merge
@@ -337,7 +338,7 @@ def test_make_writes_beside_one_run_and_elsewhere_when_told(tmp_path):
     assert "`lime`" in both
     assert not (two / "leaderboard.md").exists()
     assert make(one, two, out=tmp_path / "new") == both
-    assert len(list((tmp_path / "new").iterdir())) == 4
+    assert len(list((tmp_path / "new").iterdir())) == 4 + len(FILES)
 
 
 def test_two_models_are_two_tables(tmp_path):

@@ -28,6 +28,7 @@ from xaibench.runs.scoring import Scorer
 from xaibench.store.cells import Cell
 
 ABOUT = {"run": "r", "dataset": "toy", "split": "test", "model": "toy", "label": "a"}
+ABOUT |= {"training_seed": 0}
 IMAGES = 5
 LAYERS = ["stem", "norm", "last", "fc"]
 

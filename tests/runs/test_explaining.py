@@ -25,6 +25,7 @@ from xaibench.runs.scoring import Scorer
 from xaibench.store.cells import Cell
 
 ABOUT = {"run": "r", "dataset": "toy", "split": "test", "model": "toy", "label": "a"}
+ABOUT |= {"training_seed": 0}
 IMAGES, DRAWS = 4, 3
 METRICS = {
     "deletion": Deletion(steps=5),

@@ -251,7 +251,7 @@ def test_a_twin_is_trained_for_a_metric_that_asks_for_it(lab, monkeypatch, metri
     monkeypatch.setattr(fitting, "trained_model", lambda *its: trained.append(its) or (None, None))
     data = config.dataset.open(seed=0, cache=lab, progress=QUIET)
     place = fitting.Workplace(torch.device("cpu"), lab, QUIET)
-    assert fitting.twin_model(config, data, place) is None
+    assert fitting.twin_model(config, fitting.Lesson(None, data, 0), place) is None
     assert [its[1].shuffle_labels for its in trained] == [True] * asks
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from xaibench.figures.choice import NO_FAILURE
+from xaibench.leaderboards.robustness import FILES
 from xaibench.progress import SilentProgress
 from xaibench.runs.present import present
 
@@ -47,9 +48,13 @@ def run(finished_run, predictions, scores, monkeypatch):
 def test_tables_figures_and_report_are_made_and_made_anew_the_same(run):
     folder, names = run
     present(folder, SilentProgress())
-    for name in ("thresholds.csv", "roc.md", "bands.csv", "leaderboard_by_target.csv"):
+    tables = ["thresholds.csv", "roc.md", "bands.csv", "leaderboard_by_target.csv", *FILES]
+    for name in tables:
         assert (folder / name).stat().st_size > 0
-    assert names == ["training", "ranking", "roc", "bands", "true_positives", "failures"]
+    assert names == [
+        *("training", "ranking", "rank_intervals", "roc", "bands"),
+        *("true_positives", "failures"),
+    ]
     page = (folder / "report.html").read_text()
     assert "<h2>ROC and thresholds</h2>" in page
     assert "no threshold for `metastasis`: the run has no predictions of a split" in page

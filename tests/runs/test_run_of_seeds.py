@@ -84,7 +84,7 @@ def test_every_table_has_the_rows_of_every_seed(whole):
         table = read(whole, name)
         assert table["training_seed"].dtype == np.int64
         assert list(table["training_seed"].unique()) == list(SEEDS)
-    assert (read(whole, "scores").groupby("training_seed").size() == 4 * 3 * 5 + 4 * 2 + 5).all()
+    assert (read(whole, "scores").groupby("training_seed").size() == 4 * 3 * 8 + 4 * 2 + 5).all()
     alone = read(whole, "scores").query("metric == 'auroc'")
     assert list(alone["training_seed"]) == list(SEEDS)
     predictions = read(whole, "predictions")
@@ -184,8 +184,10 @@ def test_progress_says_which_seed_is_trained(said):
 def test_pictures_show_the_first_seed_and_say_so(whole, said):
     for name in ("panels", "agreement", "roc", "probes"):
         assert "training seed 3" in said[name], name
-    for name in ("curves", "ranking", "cost", "probes_summary"):
+    for name in ("curves", "cost", "probes_summary"):
         assert "3 training seeds" in said[name], name
+    assert "4 images in" in said["ranking"]
+    assert "3 trained models" in said["ranking"]
     assert "mean over 12 maps of 4 images by 3 training seeds" in said["curves"]
     assert "one model a training seed" in said["training"]
     assert all(f"training seed {seed}" in said["training"] for seed in SEEDS)

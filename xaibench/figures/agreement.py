@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from xaibench.figures import choice
 from xaibench.figures.base import PAGE, blank, span, style, titled, write
-from xaibench.figures.looks import looks
+from xaibench.figures.looks import ink, looks
 from xaibench.leaderboards.board import ScoredRun
 
 SHARE = 0.1  # of the pixels: the ones compared by IoU
@@ -125,7 +125,5 @@ def _heat(ax: Axes, values: np.ndarray, title: str, colours: str, ticks: list[fl
     bar.ax.grid(False)
     for (row, column), value in np.ndenumerate(values):
         told = "–" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00")
-        red, green, blue, _ = drawn.cmap(drawn.norm(value))
-        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-        ink = "white" if dark and not np.isnan(value) else "black"
-        write(ax, column, row, told, color=ink)
+        colour = "black" if np.isnan(value) else ink(drawn.cmap(drawn.norm(value)))
+        write(ax, column, row, told, color=colour)

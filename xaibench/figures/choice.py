@@ -23,15 +23,16 @@ NO_FAILURE = "No explained image is wrong: there is no gallery of failures."
 
 def heading(run: ScoredRun) -> str:
     """Return data set, model and split, and how many training seeds where there are several."""
-    return f"{_heading(run)}{over_seeds(run)}"
+    return f"{plain_heading(run)}{over_seeds(run)}"
 
 
 def heading_of_first(run: ScoredRun) -> str:
     """Return ``heading`` of what shows one model: that of the first training seed."""
-    return f"{_heading(run)}{of_first_seed(run)}"
+    return f"{plain_heading(run)}{of_first_seed(run)}"
 
 
-def _heading(run: ScoredRun) -> str:
+def plain_heading(run: ScoredRun) -> str:
+    """Return data set, model and split."""
     return f"{run.dataset}, {run.about['model']}, split {run.about['split']}"
 
 

@@ -8,14 +8,18 @@ from xaibench.figures import (
     agreement,
     bands,
     cost,
+    critical_difference,
     curves,
     gallery,
     panels,
     probes,
+    rank_intervals,
     ranking,
+    ranking_agreement,
     roc,
     superpixels,
     training,
+    training_seeds,
 )
 from xaibench.figures.base import save
 from xaibench.leaderboards.board import ScoredRun
@@ -23,7 +27,8 @@ from xaibench.progress import Progress
 
 # Each yields the names and figures that a run's files allow.
 KINDS = (
-    *(training, ranking, cost, curves, panels, agreement),
+    *(training, ranking, rank_intervals, critical_difference, ranking_agreement, training_seeds),
+    *(cost, curves, panels, agreement),
     *(roc, bands, gallery, probes, superpixels),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -56,3 +56,9 @@ def looks_in(table: pd.DataFrame) -> dict[str, Look]:
     """Return the look of each ``explainer`` of a table, those that are a ``control`` last."""
     roles = table.drop_duplicates("explainer").sort_values("control", kind="stable")
     return looks(roles["explainer"], list(roles.loc[roles["control"], "explainer"]))
+
+
+def ink(behind: Sequence[float]) -> str:
+    """Return the colour of letters that can be read on a colour (red, green, blue, … in [0, 1])."""
+    red, green, blue, *_ = behind
+    return "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "black"

@@ -13,7 +13,7 @@ from xaibench.figures import choice
 from xaibench.figures.base import BOX, SMALL, grid, style, swatch, titled, write
 from xaibench.figures.looks import Look, looks_in
 from xaibench.leaderboards.board import ScoredRun
-from xaibench.leaderboards.names import RANDOM, arrow, how_many, is_weak
+from xaibench.leaderboards.names import RANDOM, arrow, control_of, how_many, is_weak
 
 ACROSS = 4  # facets side by side
 
@@ -22,7 +22,7 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
     """Yield ``ranking`` where the run holds an explainer's scores that say something."""
     rows = telling(run.summary) if choice.scored(run) else []
     if len(rows):
-        yield "ranking", draw(rows, choice.heading(run))
+        yield "ranking", draw(rows, choice.plain_heading(run))
 
 
 @style()
@@ -60,11 +60,13 @@ def telling(summary: pd.DataFrame) -> pd.DataFrame:
     """Return the rows without the facets that say nothing.
 
     A mask of the lungs holds no evidence of a finding, so hitting it with one pixel or covering
-    it says nothing; how much relevance lies on it does. The tables keep them all.
+    it says nothing; how much relevance lies on it does. What unlike maps score beside a likeness
+    is no ranking. The tables keep them all.
     """
     name, mask = summary["metric"].str.partition("@")[[0, 2]].to_numpy().T
     dull = np.isin(name, ("pointing_game", "iou_top")) & pd.Series(mask).str.startswith("lungs")
-    return summary[~dull.to_numpy()]
+    chances = {control_of(metric) for metric in summary["metric"].unique()}
+    return summary[~(dull.to_numpy() | summary["metric"].isin(chances).to_numpy())]
 
 
 def _facet(ax: Axes, rows: pd.DataFrame, seen: dict[str, Look], metric: str) -> None:

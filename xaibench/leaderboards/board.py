@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from xaibench.atomic import write_text
-from xaibench.leaderboards import cost
+from xaibench.leaderboards import cost, robustness
 from xaibench.leaderboards.summary import Analysis, analyse, of_model_alone, summarise
 from xaibench.leaderboards.tables import Table
 from xaibench.store.finished import FinishedRun
@@ -109,5 +109,7 @@ def make(*folders: Path, out: Path | None = None, title: str = "Leaderboard") ->
     scores = merge(folders)
     if out is None and len(folders) == 1:
         out = Path(folders[0])
-    costs = cost.of_runs(folders, scores)
-    return write(analyse(scores), of_model_alone(scores), out, title, costs)["leaderboard.md"]
+    costs, analysis = cost.of_runs(folders, scores), analyse(scores)
+    if out:
+        robustness.write(analysis, scores, out)
+    return write(analysis, of_model_alone(scores), out, title, costs)["leaderboard.md"]

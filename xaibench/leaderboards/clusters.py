@@ -1,5 +1,4 @@
-"""Values of rows, added up by patient or slide: means, and standard errors that hold for few
-groups.
+"""Means over rows by patient or slide, with standard errors that hold for few groups.
 
 The mean of K columns over rows that belong to G groups is the intercept of a least-squares fit. Its
 standard error is the bias-reduced cluster-robust one (CR2), its degrees of freedom are those of

@@ -9,6 +9,7 @@ from xaibench.leaderboards import (
     bands,
     by_target,
     probe_table,
+    robustness,
     strata,
     superpixel_table,
     thresholds,
@@ -22,13 +23,14 @@ from xaibench.report.page import write_page
 def present(folder: Path, progress: Progress) -> None:
     """Write tables, ``figures/`` and ``report.html`` of a run's folder.
 
-    Tables: ``leaderboard.{csv,md,tex}``, ``thresholds.csv`` with ``roc.md``, and where the run has
-    what they need ``leaderboard_by_target.{csv,md}``, ``leaderboard_strata.{csv,md}``,
-    ``bands.csv``, ``probes.{csv,md}`` and ``superpixels.csv``.
+    Tables: ``leaderboard.{csv,md,tex}``, those of ``robustness``, ``thresholds.csv`` with
+    ``roc.md``, and where the run has what they need ``leaderboard_by_target.{csv,md}``,
+    ``leaderboard_strata.{csv,md}``, ``bands.csv``, ``probes.{csv,md}`` and ``superpixels.csv``.
     """
     run = ScoredRun(folder)
     with progress.stage("tables", 7) as advance:
         write(run.analysis, of_model_alone(run.scores), folder, costs=run.costs)
+        robustness.write(run.analysis, run.scores, folder)
         advance(1)
         by_target.make(run, thresholds.make(run))
         advance(2)
