@@ -177,6 +177,17 @@ def test_every_table_scrolls_by_itself_and_can_be_focused(folder):
     assert text.count('<p class="hint">Scroll sideways') == 4
 
 
+def test_why_nothing_was_tested_is_a_line_of_its_own_and_escaped(folder):
+    text = write_page(ScoredRun(folder)).read_text()
+    why = '<small class="why">– too few groups to test (4; 6 are needed)</small></td>'
+    assert re.search(r"\d\.\d{3} \[–\](?:</b>)?[^<]*" + re.escape(why), text)
+    rows = pd.read_parquet(folder / "scores.parquet")
+    good = rows["explainer"] == "good"
+    rows.loc[good, ["value", "status", "reason"]] = [np.nan, "failed", f"a – {EVIL}"]
+    rows.to_parquet(folder / "scores.parquet")
+    assert EVIL not in write_page(ScoredRun(folder)).read_text()
+
+
 def test_a_name_breaks_where_its_parts_do_and_an_interval_nowhere(folder):
     text = wide(folder).read_text()
     assert "<th>a_<wbr>metric_<wbr>of_<wbr>a_<wbr>long_<wbr>name_<wbr>0@<wbr>some_" in text

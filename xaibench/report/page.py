@@ -82,6 +82,9 @@ def _cell(table: Table, explainer: str, metric: str) -> Markup:
     # An interval stays on one line, so that a narrow column has it below the mean.
     text = re.sub(r"(?<=\d), (?=-?\d)", ",\u00a0", text)
     text = re.sub(f"(?=[{''.join(SIGNS)}])", "\u2060", text)
+    text, dash, reason = text.partition(" – ")
+    if dash:  # why it was not tested: a line of its own, in small
+        text += f'<small class="why">– {reason}</small>'
     return Markup(text.replace("\x02", "<b>").replace("\x03", "</b>"))
 
 
