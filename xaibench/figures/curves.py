@@ -17,9 +17,9 @@ from xaibench.figures.looks import Look, looks
 from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.clusters import Clusters
 from xaibench.leaderboards.intervals import t_interval
-from xaibench.leaderboards.sign_flips import MIN_GROUPS
 from xaibench.store.schema import SEED
 from xaibench.store.training_seeds import seeds_of, with_seeds
+from xaibench.types import MIN_GROUPS
 
 GRID = np.linspace(0, 1, 101)
 

@@ -6,8 +6,8 @@ import pandas as pd
 
 from xaibench.leaderboards.contrasts import too_few
 from xaibench.leaderboards.names import EDGE, RANDOM, WEAK, control_of, how_many, is_weak
-from xaibench.leaderboards.sign_flips import MIN_GROUPS
 from xaibench.store.finished import true_name
+from xaibench.types import MIN_GROUPS
 
 MARKS = {
     "beats_random": ("°", f"not better than `{RANDOM}`"),

@@ -23,7 +23,7 @@ from xaibench.leaderboards.clusters import Clusters
 from xaibench.leaderboards.contrasts import too_few
 from xaibench.leaderboards.part import Part
 from xaibench.leaderboards.raters import MIN_EXPLAINERS, too_few_explainers
-from xaibench.leaderboards.sign_flips import MIN_GROUPS
+from xaibench.types import MIN_GROUPS
 
 COLUMNS = ["metric", "statistic", "p", "blocks", "left_out", "explainers", "mean_ranks", "reason"]
 PAIRS = ["metric", "a", "b", "rank_a", "rank_b", "p"]

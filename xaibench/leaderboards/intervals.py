@@ -22,7 +22,7 @@ from scipy.special import expit, logit
 from statsmodels.stats.proportion import proportion_confint
 
 from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.sign_flips import MIN_GROUPS
+from xaibench.types import MIN_GROUPS
 
 MIN_BOUNDED = 4
 MIN_DF = MIN_GROUPS - 1

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaibench.leaderboards.clusters import Clusters
+from xaibench.types import MIN_GROUPS
 
-MIN_GROUPS = 6
-"""The fewest groups that can be tested at 5 %: 2 / 2^6 = 0.031, and 2 / 2^5 = 0.063."""
 FLIPS = 4999
 _BLOCK = 4_000_000  # flips x columns at once: 32 MB an array
 _LARGE = 2e10  # flips x groups x columns above which single precision does
