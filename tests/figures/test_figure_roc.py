@@ -38,7 +38,7 @@ def explained(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_fourteen_labels_have_a_panel_each(legible):
     labels = labels_of(predictions())
-    rows = thresholds.table(predictions(), "test", predictions(24), resamples=20)
+    rows = thresholds.table(predictions(), "test", predictions(24))
     figure = roc.draw(labels, rows, "toy (generated), net, split test")
     panels = [ax for ax in figure.axes if ax.axison]
     assert [ax.get_title().split("\n")[0] for ax in panels] == FINDINGS
@@ -58,7 +58,7 @@ def test_fourteen_labels_have_a_panel_each(legible):
 
 
 def test_a_label_without_a_curve_says_why():
-    rows = thresholds.table(predictions(), "test", predictions(24), resamples=20)
+    rows = thresholds.table(predictions(), "test", predictions(24))
     hernia = roc.draw(labels_of(predictions()), rows, "toy").axes[13]
     assert not hernia.lines
     assert hernia.texts[0].get_text().replace("\n", " ") == "all 30 known labels are negative"
@@ -67,7 +67,7 @@ def test_a_label_without_a_curve_says_why():
 def test_one_label_is_one_panel(legible):
     table = predictions()[["image", "group", "label_Hernia", "p_Hernia"]]
     table["label_Hernia"] = np.arange(30) % 2
-    rows = thresholds.table(table, "test", table.iloc[:20], resamples=20)
+    rows = thresholds.table(table, "test", table.iloc[:20])
     figure = roc.draw(labels_of(table), rows, "toy")
     assert len(figure.axes) == 1
     assert figure.get_figwidth() == 3.5
@@ -78,7 +78,7 @@ def test_one_label_is_one_panel(legible):
 
 
 def test_a_curve_without_a_threshold_has_no_point(legible):
-    rows = thresholds.table(predictions(), "valid", resamples=20)
+    rows = thresholds.table(predictions(), "valid")
     figure = roc.draw(labels_of(predictions()), rows, "toy")
     assert len(figure.axes[0].lines) == 2  # chance and the curve
     assert figure.axes[0].texts[0].get_text() == "no threshold\n10 of 30 pos."

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from xaibench.leaderboards import thresholds
 from xaibench.leaderboards.roc import (
@@ -34,16 +35,15 @@ def drawn(seed: int, n: int = 40, levels: int = 12) -> Label:
     return Label("edema", truth, scores, np.array([f"g{i // 3}" for i in range(n)]))
 
 
-def twin_auroc(truth, scores, weights) -> float:
+def twin_auroc(truth, scores) -> float:
     """Count pairs, one by one."""
     won = pairs = 0.0
     for i, positive in enumerate(truth):
         for j, other in enumerate(truth):
             if positive and not other:
-                weight = weights[i] * weights[j]
-                pairs += weight
-                won += weight * ((scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j]))
-    return won / pairs if pairs else NAN
+                pairs += 1
+                won += (scores[i] > scores[j]) + 0.5 * (scores[i] == scores[j])
+    return won / pairs
 
 
 def twin_youden(truth, scores) -> tuple[float, float, float]:
@@ -62,11 +62,7 @@ def twin_youden(truth, scores) -> tuple[float, float, float]:
 @pytest.mark.parametrize("seed", range(5))
 def test_auroc_equals_the_share_of_pairs(seed):
     label = drawn(seed)
-    weights = np.random.default_rng(seed).integers(0, 4, (6, 40)).astype(float)
-    weights[5] = label.truth  # no negative left
-    expected = [twin_auroc(label.truth, label.scores, row) for row in weights]
-    np.testing.assert_allclose(auroc(label, weights), expected, rtol=1e-12)
-    assert auroc(label)[0] == pytest.approx(twin_auroc(label.truth, label.scores, [1] * 40))
+    assert auroc(label) == pytest.approx(twin_auroc(label.truth, label.scores))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -80,13 +76,13 @@ def test_youden_equals_the_literal_twin(seed):
 def test_closed_forms():
     truth, groups = np.array([True, True, False, False]), np.array(list("abcd"))
     perfect = Label("x", truth, np.array([0.9, 0.7, 0.4, 0.1]), groups)
-    assert auroc(perfect).tolist() == [1.0]
+    assert auroc(perfect) == 1.0
     assert youden(perfect).value == 0.7
     turned = Label("x", truth, -perfect.scores, groups)
-    assert auroc(turned).tolist() == [0.0]
+    assert auroc(turned) == 0.0
     assert youden(turned).value == -0.9  # J is 0 at best: everything is called positive
     same = Label("x", truth, np.full(4, 0.5), groups)
-    assert auroc(same).tolist() == [0.5]
+    assert auroc(same) == 0.5
     false, true, _ = curve(perfect)
     assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
 
@@ -115,18 +111,66 @@ def test_a_threshold_chosen_elsewhere_is_worth_what_is_counted(seed):
     assert astuple(again) == pytest.approx(astuple(best), rel=1e-15)
 
 
-def test_the_interval_resamples_whole_groups():
-    label = drawn(3, n=60)
-    low, high = auroc_interval(label, resamples=400, seed=1)
-    groups = sorted(set(label.groups))
-    rng = np.random.default_rng(1)
-    areas = []
-    for counts in rng.multinomial(len(groups), [1 / len(groups)] * len(groups), size=400):
-        count = dict(zip(groups, counts, strict=True))
-        weights = np.array([[count[g] for g in label.groups]], dtype=float)
-        areas.append(auroc(label, weights)[0])
-    assert (low, high) == pytest.approx(np.quantile(areas, [0.025, 0.975]))
-    assert low < auroc(label)[0] < high
+@pytest.mark.parametrize("seed", range(4))
+def test_the_interval_is_obuchowskis_written_out(seed):
+    label = drawn(seed, n=60)
+    area = auroc(label)
+    pairs = lambda a, b: 1.0 if a > b else 0.5 if a == b else 0.0
+    positive = [
+        (g, s) for g, s, t in zip(label.groups, label.scores, label.truth, strict=True) if t
+    ]
+    negative = [
+        (g, s) for g, s, t in zip(label.groups, label.scores, label.truth, strict=True) if not t
+    ]
+    m, n = len(positive), len(negative)
+    above, below = {}, {}
+    for group, score in positive:
+        placed = sum(pairs(score, other) for _, other in negative) / n
+        above[group] = above.get(group, 0.0) + (placed - area) / m
+    for group, score in negative:
+        placed = sum(pairs(other, score) for _, other in positive) / m
+        below[group] = below.get(group, 0.0) + (placed - area) / n
+    own = [
+        len(part) / (len(part) - 1) * sum(v**2 for v in part.values()) for part in (above, below)
+    ]
+    groups = set(above) | set(below)
+    both = sum(above.get(g, 0.0) * below.get(g, 0.0) for g in groups)
+    variance = sum(own) + 2 * len(groups) / (len(groups) - 1) * both
+    df = variance**2 / (own[0] ** 2 / (len(above) - 1) + own[1] ** 2 / (len(below) - 1))
+    df = max(df, min(len(above), len(below)) - 1)
+    half = stats.t.ppf(0.975, df) * math.sqrt(variance) / (area * (1 - area))
+    centre = math.log(area / (1 - area))
+    ends = [1 / (1 + math.exp(-(centre + sign * half))) for sign in (-1, 1)]
+    assert auroc_interval(label) == pytest.approx(ends)
+    assert ends[0] < area < ends[1]
+
+
+def test_images_of_their_own_have_delongs_variance():
+    """With a group for each image the sums are those of DeLong, DeLong and Clarke-Pearson 1988."""
+    label = replace(drawn(5, n=50), groups=np.arange(50))
+    truth, scores = label.truth, label.scores
+    wins = (scores[truth][:, None] > scores[~truth]) + 0.5 * (
+        scores[truth][:, None] == scores[~truth]
+    )
+    variance = wins.mean(1).var(ddof=1) / truth.sum() + wins.mean(0).var(ddof=1) / (~truth).sum()
+    area, (low, high) = auroc(label), auroc_interval(label)
+    width = (math.log(high / (1 - high)) - math.log(low / (1 - low))) / 2
+    assert width == pytest.approx(
+        stats.t.ppf(0.975, _df(wins, variance)) * math.sqrt(variance) / (area * (1 - area))
+    )
+
+
+def _df(wins, variance):
+    m, n = wins.shape
+    own = wins.mean(1).var(ddof=1) / m, wins.mean(0).var(ddof=1) / n
+    return variance**2 / (own[0] ** 2 / (m - 1) + own[1] ** 2 / (n - 1))
+
+
+def test_a_perfect_curve_is_not_certain():
+    truth = np.repeat([True, False], 8)
+    label = Label("x", truth, truth.astype(float), np.repeat(np.arange(8), 2))
+    told = stats.binomtest(4, 4).proportion_ci(method="exact")
+    assert auroc_interval(label) == pytest.approx((told.low, 1.0))
 
 
 def test_one_group_of_positives_has_no_interval():
@@ -169,7 +213,7 @@ def validation() -> pd.DataFrame:
 
 @pytest.fixture
 def rows() -> pd.DataFrame:
-    return thresholds.table(several(), "test", validation(), resamples=50).set_index("label")
+    return thresholds.table(several(), "test", validation()).set_index("label")
 
 
 def test_missing_labels_take_no_part(rows):
@@ -186,7 +230,7 @@ def test_the_threshold_is_chosen_on_validation_images_and_judged_on_the_explaine
     told = ["sensitivity", "specificity", "accuracy_at_youden", "f1_at_youden"]
     assert rows.loc["edema", told].tolist() == pytest.approx([2 / 3, 2 / 3, 4 / 6, 4 / 6])
     other = several().assign(p_edema=[0.9, 0.3, 0.8, 0.65, 0.45, 0.1, 0.9])
-    again = thresholds.table(other, "test", validation(), resamples=50).set_index("label")
+    again = thresholds.table(other, "test", validation()).set_index("label")
     assert again.loc["edema", "threshold"] == 0.6
     text = thresholds.markdown(rows.reset_index(), "toy")
     assert "Youden's threshold is chosen on split valid" in text
@@ -216,7 +260,7 @@ def test_a_label_that_explained_images_lack_keeps_its_threshold_and_is_worth_not
     ],
 )
 def test_without_validation_images_there_is_no_threshold(split, reason):
-    rows = thresholds.table(several(), split, resamples=20)
+    rows = thresholds.table(several(), split)
     assert rows[["threshold", "threshold_split", "sensitivity"]].isna().all(axis=None)
     assert rows["threshold_reason"].str.startswith(reason).all()
     assert rows.loc[0, "auroc"] == pytest.approx(8 / 9)
@@ -242,7 +286,7 @@ def test_a_label_with_one_class_is_named_and_never_averaged(rows):
 
 def test_another_labels_values_do_not_matter(rows):
     other = several().assign(label_mass=0.0, p_mass=0.5)
-    again = thresholds.table(other, "test", validation(), resamples=50).set_index("label")
+    again = thresholds.table(other, "test", validation()).set_index("label")
     pd.testing.assert_series_equal(again.loc["edema"], rows.loc["edema"])
 
 
@@ -268,7 +312,7 @@ def test_regression_leaves_values_in_between_out_of_the_curve_but_not_of_the_err
     table = pd.DataFrame({"image": list("abcde"), "group": list("abcde")})
     table = table.assign(label_edema=[1, 0, 0.5, NAN, 0.5], p_edema=[1.2, -0.1, 0.9, 0.3, 0.5])
     valid = table.assign(p_edema=[1.1, 0.2, 0.9, 0.3, 0.5])
-    row = thresholds.table(table, "test", valid, regression=True, resamples=20).iloc[0]
+    row = thresholds.table(table, "test", valid, regression=True).iloc[0]
     assert (row["n"], row["positives"], row["n_values"]) == (2, 1, 4)
     assert (row["auroc"], row["threshold"]) == (1.0, 1.1)
     assert row["mae"] == pytest.approx((0.2 + 0.1 + 0.4 + 0.0) / 4)
@@ -279,7 +323,7 @@ def test_regression_leaves_values_in_between_out_of_the_curve_but_not_of_the_err
 
 def test_values_that_are_not_finite_are_said():
     table = several().assign(p_edema=NAN)
-    row = thresholds.table(table, "test", resamples=20).iloc[0]
+    row = thresholds.table(table, "test").iloc[0]
     assert row["reason"] == "the model gives values that are not finite"
     assert math.isnan(row["auroc"])
 
@@ -296,7 +340,7 @@ def test_a_run_gets_both_files(tmp_path):
     several().to_parquet(tmp_path / "predictions.parquet")
     validation().to_parquet(tmp_path / "validation_predictions.parquet")
     run = FinishedRun(tmp_path)
-    rows = thresholds.make(run, resamples=20)
+    rows = thresholds.make(run)
     pd.testing.assert_frame_equal(run.csv("thresholds.csv"), rows, check_dtype=False)
     assert rows["threshold"].tolist() == pytest.approx([0.6, NAN, 0.1, NAN], nan_ok=True)
     assert "toy_synthetic (generated), model net, split test" in (tmp_path / "roc.md").read_text()
@@ -307,10 +351,10 @@ def test_each_training_seed_has_rows_of_its_own(tmp_path):
     one = several()
     other = one.assign(p_edema=1 - one["p_edema"])
     seeds = [one.assign(training_seed=9), other.assign(training_seed=2)]
-    rows = thresholds.table(pd.concat(seeds, ignore_index=True), "test", resamples=50)
+    rows = thresholds.table(pd.concat(seeds, ignore_index=True), "test")
     assert rows["training_seed"].tolist() == [9] * 4 + [2] * 4
     for seed, alone in ((9, one), (2, other)):
-        wanted = thresholds.table(alone, "test", resamples=50)
+        wanted = thresholds.table(alone, "test")
         assert wanted["training_seed"].isna().all()
         found = rows[rows["training_seed"] == seed].reset_index(drop=True)
         pd.testing.assert_frame_equal(
@@ -318,7 +362,7 @@ def test_each_training_seed_has_rows_of_its_own(tmp_path):
         )
     images = validation()
     valid = [images.assign(training_seed=9), images.assign(training_seed=2, p_edema=0.25)]
-    chosen = thresholds.table(pd.concat(seeds), "test", pd.concat(valid), resamples=20)
+    chosen = thresholds.table(pd.concat(seeds), "test", pd.concat(valid))
     assert chosen.groupby("training_seed", sort=False)["threshold"].first().tolist() == [0.6, 0.25]
     text = thresholds.markdown(rows, "toy")
     assert "| training seed | label |" in text

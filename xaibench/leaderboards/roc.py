@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Shaped
-from sklearn.metrics import roc_curve
+from scipy import stats
+from scipy.special import expit, logit
+from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score, roc_curve
+from statsmodels.stats.proportion import proportion_confint
 
-from xaibench.leaderboards.bootstrap import draws, interval
-
-RESAMPLES = 1000
 CONFIDENCE = 0.95
+MIN_EACH = 3
+"""Groups with positives, and with negatives, that an interval of the AUROC needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,40 +119,44 @@ def operating_point(label: Label, threshold: float) -> Threshold:
     )
 
 
-def auroc(
-    label: Label, weights: Float[np.ndarray, "resample n"] | None = None
-) -> Float[np.ndarray, " resample"]:
-    """Return the area under the ROC curve for each row of weights (one row of ones by default).
+def auroc(label: Label) -> float:
+    """Return the area under the ROC curve.
 
     That is the share of pairs (positive, negative) in which the positive scores higher, a tie
-    counting half; NaN where the weights leave no pair.
+    counting half.
     """
-    weights = np.ones((1, len(label.truth))) if weights is None else weights
-    _, starts = np.unique(np.sort(label.scores), return_index=True)
-    order = np.argsort(label.scores, kind="stable")
-    ranked, truth = weights[:, order], label.truth[order]
-    positive = np.add.reduceat(ranked * truth, starts, axis=1)
-    negative = np.add.reduceat(ranked * ~truth, starts, axis=1)
-    below = np.cumsum(negative, axis=1) - negative / 2
-    with np.errstate(invalid="ignore"):
-        return (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
+    return float(roc_auc_score(label.truth, label.scores))
 
 
-def auroc_interval(
-    label: Label, resamples: int = RESAMPLES, seed: int = 0, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """Return the percentile interval of the AUROC over resampled groups.
+def auroc_interval(label: Label, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the interval of the AUROC over groups of images.
 
-    Resamples without a positive or without a negative have no AUROC and are left out. NaN where
-    fewer than two groups hold positives, or fewer than two hold negatives: one patient says
-    nothing about the spread between patients.
+    A t interval of its log-odds, with the variance of clustered ROC curves from the placements of
+    positives among negatives and of negatives among positives, and Satterthwaite's degrees of
+    freedom of the groups with positives and of those with negatives; Clopper and Pearson's of the
+    fewer groups where the AUROC is 0 or 1. NaN where fewer than three groups hold positives, or
+    fewer than three hold negatives. Source: Obuchowski 1997, Biometrics 53(2).
     """
+    positive, negative = label.groups[label.truth], label.groups[~label.truth]
+    count = np.array([len(set(positive)), len(set(negative))])
+    if min(count) < MIN_EACH:
+        return np.nan, np.nan
+    area = auroc(label)
+    if area in (0.0, 1.0):
+        groups = int(min(count))
+        ends = proportion_confint(area * groups, groups, alpha=1 - confidence, method="beta")
+        return float(ends[0]), float(ends[1])
+    codes, names = pd.factorize(label.groups)
+    sums = []
     for kind in (True, False):
-        if len(set(label.groups[label.truth == kind])) < 2:
-            return np.nan, np.nan
-    codes, names = pd.factorize(label.groups, sort=True)
-    rng = np.random.default_rng(seed)
-    counts = draws(len(names), resamples, rng, size=max(len(names), len(codes)))
-    areas = np.concatenate([auroc(label, drawn[:, codes]) for drawn in counts])
-    low, high = interval(areas[:, None], confidence)
-    return float(low[0]), float(high[0])
+        at = label.truth == kind
+        # Ranks among all less ranks among its own kind: how many of the other it is above.
+        above = (rankdata(label.scores)[at] - rankdata(label.scores[at])) / (~at).sum()
+        placed = (above if kind else 1 - above) - area
+        sums.append(np.bincount(codes[at], placed, len(names)) / at.sum())
+    each = count / (count - 1) * [(part**2).sum() for part in sums]
+    both = len(names) / (len(names) - 1) * (sums[0] * sums[1]).sum()
+    variance = max(each.sum() + 2 * both, 0.0)
+    df = max(variance**2 / (each**2 / (count - 1)).sum(), min(count) - 1)
+    half = stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance) / (area * (1 - area))
+    return float(expit(logit(area) - half)), float(expit(logit(area) + half))

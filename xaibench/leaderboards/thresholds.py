@@ -11,7 +11,6 @@ from scipy.stats import spearmanr
 from xaibench.leaderboards.markdown import page
 from xaibench.leaderboards.roc import (
     CONFIDENCE,
-    RESAMPLES,
     Label,
     auroc,
     auroc_interval,
@@ -37,8 +36,6 @@ def table(
     split: str,
     validation: pd.DataFrame | None = None,
     regression: bool = False,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return one row for each class, label or output: ``COLUMNS``, and ``REGRESSION`` if asked.
 
@@ -58,7 +55,7 @@ def table(
     if len(seeds) > 1:
         of_seed = lambda rows, seed: None if rows is None else rows[rows[SEED].eq(seed)]
         each = [(of_seed(predictions, its), of_seed(validation, its)) for its in seeds]
-        parts = [table(own, split, valid, regression, resamples, seed) for own, valid in each]
+        parts = [table(own, split, valid, regression) for own, valid in each]
         return pd.concat(parts, ignore_index=True)
     choosing = None if validation is None else {x.name: x for x in labels_of(validation)}
     rows = []
@@ -67,7 +64,7 @@ def table(
         row |= {"confidence": CONFIDENCE, "reason": label.reason, SEED: next(iter(seeds), None)}
         row |= _choice(label.name, split, choosing)
         if label.reason is None:
-            row |= _worth(label, row.get("threshold"), resamples, seed)
+            row |= _worth(label, row.get("threshold"))
         if regression:
             row |= _errors(predictions, label.name)
         rows.append(row)
@@ -97,9 +94,9 @@ def _choice(label: str, split: str, validation: Mapping[str, Label] | None) -> d
     return {"threshold_reason": f"the run has no predictions of a split {VALIDATION!r}"}
 
 
-def _worth(label: Label, threshold: float | None, resamples: int, seed: int) -> dict[str, float]:
-    low, high = auroc_interval(label, resamples, seed)
-    found = {"auroc": float(auroc(label)[0]), "auroc_low": low, "auroc_high": high}
+def _worth(label: Label, threshold: float | None) -> dict[str, float]:
+    low, high = auroc_interval(label)
+    found = {"auroc": auroc(label), "auroc_low": low, "auroc_high": high}
     found |= _at(label, 0.5, "0.5")
     if threshold is not None:
         found |= _at(label, threshold, "youden")
@@ -169,8 +166,8 @@ def notes(rows: pd.DataFrame) -> list[str]:
     skipped = rows.loc[rows["auroc"].isna(), ["label", "reason"]].drop_duplicates().to_numpy()
     said += [f"`{name}` has none and is averaged nowhere: {reason}" for name, reason in skipped]
     said += [
-        f"AUROC [{CONFIDENCE:.0%} interval: bootstrap clustered by group; –: fewer than two groups "
-        "with positives, or with negatives]",
+        f"AUROC [{CONFIDENCE:.0%} interval clustered by group; –: fewer than three groups with "
+        "positives, or with negatives]",
     ]
     if rows["threshold"].notna().any():
         said.append(
@@ -186,13 +183,13 @@ def notes(rows: pd.DataFrame) -> list[str]:
     return said
 
 
-def make(run: FinishedRun, resamples: int = RESAMPLES) -> pd.DataFrame | None:
+def make(run: FinishedRun) -> pd.DataFrame | None:
     """Write ``thresholds.csv`` and ``roc.md`` of a run; None where it has no predictions."""
     if run.predictions is None:
         return None
     split = run.about["split"]
     predictions, validation = run.every_prediction, run.every_validation
-    rows = table(predictions, split, validation, run.head == "regression", resamples)
+    rows = table(predictions, split, validation, run.head == "regression")
     heading = f"data set {run.dataset}, model {run.about['model']}, split {split}"
     run.write_csv("thresholds.csv", rows)
     run.write("roc.md", markdown(rows, heading))
