@@ -28,7 +28,7 @@ VALIDATION = "valid"
 """The split on which training is watched and thresholds are chosen."""
 
 MIN_GROUPS = 6
-"""Patients or slides below which nothing is tested: no interval, no p-value, no mark."""
+"""Patients or slides below which nothing is tested: 2 / 2^6 = 0.031, and 2 / 2^5 = 0.063."""
 
 # Names for the shapes of arrays.
 Images = UInt8[np.ndarray, "n height width channel"] | Float[np.ndarray, "n height width channel"]

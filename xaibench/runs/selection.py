@@ -130,7 +130,7 @@ def too_few(groups: int) -> str | None:
         return None
     return (
         f"images: only {groups} group{'s' * (groups != 1)}: too few to test ({MIN_GROUPS} are "
-        "needed); intervals and marks will be left out"
+        "needed); nothing will be marked"
     )
 
 
