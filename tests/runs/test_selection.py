@@ -303,8 +303,7 @@ def test_targets_of_one_image_share_its_group():
 def test_so_few_groups_that_nothing_is_tested_are_said_to_be_so():
     assert too_few(6) is None
     assert too_few(4) == (
-        "images: only 4 groups: too few to test (6 are needed); intervals and marks will be left "
-        "out"
+        "images: only 4 groups: too few to test (6 are needed); nothing will be marked"
     )
     assert too_few(1).startswith("images: only 1 group: ")
 
