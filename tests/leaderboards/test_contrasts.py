@@ -62,7 +62,7 @@ def test_pairs_are_their_literal_twin():
     family = max_t(clusters, flips=300, seed=0)
     found = pairs.set_index(["metric", "a", "b"]).loc[at]
     np.testing.assert_allclose(found["p"], family.p)
-    half = family.critical * np.sqrt(clusters.variance)
+    half = family.half
     np.testing.assert_allclose(found["high"] - found["difference"], half)
     np.testing.assert_allclose(found["difference"] - found["low"], half)
 

@@ -72,7 +72,7 @@ def test_few_groups_are_not_tested():
     values, names = differences(groups=MIN_GROUPS - 1, shift=100.0)
     found = max_t(Clusters.of(values, names))
     assert np.isnan(found.p).all()
-    assert found.critical == np.inf
+    assert np.isnan(found.half).all()
     values, names = differences(groups=8, shift=100.0)
     values[names > "g4", 1] = np.nan  # five groups are left to this one
     found = max_t(Clusters.of(values, names))
@@ -96,11 +96,25 @@ def test_drawn_flips_agree_with_all_of_them():
     assert len(signs(13, 3000, 0)) == 3001
 
 
-def test_the_critical_value_rejects_what_the_first_step_rejects():
+def test_the_intervals_exclude_what_the_first_step_rejects():
     for seed in range(20):
         values, names = differences(groups=6, shift=0.8, seed=seed)
-        found = max_t(Clusters.of(values, names))
-        assert (np.abs(found.t).max() > found.critical) == (found.p.min() <= 0.05)
+        clusters = Clusters.of(values, names)
+        found = max_t(clusters)
+        outside = np.abs(clusters.mean) > found.half
+        assert outside.any() == (found.p.min() <= 0.05)
+        ratio = found.half / np.sqrt(clusters.variance)
+        np.testing.assert_allclose(ratio, ratio[0])
+
+
+def test_a_spread_that_was_hardly_seen_gives_no_interval():
+    values = np.zeros((12, 2))
+    values[:6, 0] = 1.0
+    values[:5, 1] = 1.0  # seven of twelve groups do not differ at all
+    found = max_t(Clusters.of(values, [f"g{i:02d}" for i in range(12)]))
+    assert np.isfinite(found.half[0])
+    assert np.isnan(found.half[1])
+    assert np.isfinite(found.p).all()
 
 
 def test_single_precision_says_the_same(monkeypatch):

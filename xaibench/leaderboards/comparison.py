@@ -107,9 +107,6 @@ def paired(
     groups = group["group"].fillna(group["image"]).to_numpy()
     clusters = Clusters.of(np.where(known, b - a, np.nan), groups)
     found = max_t(clusters, flips=flips, seed=seed, level=1 - confidence)
-    told = np.isfinite(found.p) & np.isfinite(found.critical)
-    half = np.where(told, found.critical if told.any() else np.nan, np.nan)
-    half = half * np.sqrt(clusters.variance)
     means = [Clusters.of(np.where(known, values, np.nan), groups).mean for values in (a, b)]
     counts = [np.isfinite(table[columns].to_numpy()).sum(axis=0) for table in wide]
     about = first.drop_duplicates(SAME).set_index(SAME).loc[columns]
@@ -117,8 +114,8 @@ def paired(
         first=means[0],
         second=means[1],
         difference=clusters.mean,
-        low=clusters.mean - half,
-        high=clusters.mean + half,
+        low=clusters.mean - found.half,
+        high=clusters.mean + found.half,
         confidence=confidence,
         p=found.p,
         n=clusters.n.astype(int),

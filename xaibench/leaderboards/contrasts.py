@@ -32,7 +32,8 @@ def contrasts(
 
     Returns:
         Two tables with one correction over both. ``PAIRS``: ``difference`` of a's mean from b's
-        over the ``n`` rows where both have a value, with the ends of simultaneous intervals; ``p``,
+        over the ``n`` rows where both have a value, with the ends of simultaneous intervals (NaN
+        where too few groups differ at all); ``p``,
         family-wise; ``effect``, the difference in standard deviations of the rows' differences
         (Cohen's d_z); ``a_better``, the share of rows where a is the better one, ties half (the
         common-language effect size; NaN where a metric has no direction); ``better``, the name of
@@ -122,13 +123,10 @@ def _tested(
     clusters: Clusters, flips: int, seed: int, confidence: float
 ) -> dict[str, np.ndarray | list]:
     found = max_t(clusters, flips=flips, seed=seed, level=1 - confidence)
-    told = np.isfinite(found.p) & np.isfinite(found.critical)
-    half = np.where(told, found.critical if told.any() else np.nan, np.nan)
-    half = half * np.sqrt(clusters.variance)
     return {
         "difference": clusters.mean,
-        "low": clusters.mean - half,
-        "high": clusters.mean + half,
+        "low": clusters.mean - found.half,
+        "high": clusters.mean + found.half,
         "p": found.p,
         "n": clusters.n.astype(int),
         "n_groups": clusters.groups,

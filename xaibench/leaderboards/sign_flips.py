@@ -30,13 +30,14 @@ class Tested:
     Attributes:
         t: the mean over its standard error; infinite where there is no spread.
         p: of the two-sided test, so that among all K the chance of any false one is kept.
-        critical: |t| above which the first step rejects; the mean +- critical x standard error
-            are simultaneous intervals. Infinite where no |t| would do.
+        half: half-widths of simultaneous intervals of the means: standard errors times the |t|
+            that the first step needs. NaN where fewer than ``MIN_GROUPS`` groups differ at all: a
+            spread that was hardly seen is not known.
     """
 
     t: np.ndarray
     p: np.ndarray
-    critical: float
+    half: np.ndarray
 
 
 def signs(groups: int, flips: int, seed: int) -> np.ndarray:
@@ -62,7 +63,7 @@ def max_t(
     known = differences.groups >= MIN_GROUPS
     nothing = np.full(len(known), np.nan)
     if not known.any():
-        return Tested(nothing, nothing.copy(), np.inf)
+        return Tested(nothing, nothing.copy(), nothing.copy())
     tested = differences if known.all() else differences.take(known)
     rows = signs(len(tested.sums), flips, seed)
     observed = next(_statistics(tested, rows[:1]))[0]
@@ -79,11 +80,14 @@ def max_t(
     p = np.empty(len(size))
     p[falling] = np.maximum.accumulate(reached / len(rows))
     by_size = np.sort(np.concatenate(largest))[::-1]
-    t, told = nothing.copy(), nothing.copy()
+    t, told, half = nothing.copy(), nothing.copy(), nothing.copy()
     t[known], told[known] = observed, p
     # A |t| that is its own critical value is not beyond it.
-    critical = float(by_size[int(np.floor(level * len(rows) + 1e-9))]) * (1 + _SLACK)
-    return Tested(t, told, critical)
+    critical = by_size[int(np.floor(level * len(rows) + 1e-9))] * (1 + _SLACK)
+    seen = known & ((differences.sums != 0).sum(axis=0) >= MIN_GROUPS)
+    if np.isfinite(critical):
+        half[seen] = critical * np.sqrt(differences.variance[seen])
+    return Tested(t, told, half)
 
 
 def _statistics(tested: Clusters, rows: np.ndarray) -> Iterator[np.ndarray]:
