@@ -17,6 +17,7 @@ import numpy as np
 from xaibench.leaderboards.clusters import Clusters
 from xaibench.types import MIN_GROUPS
 
+MIN_DIFFERING = 10
 FLIPS = 4999
 _BLOCK = 4_000_000  # flips x columns at once: 32 MB an array
 _LARGE = 2e10  # flips x groups x columns above which single precision does
@@ -31,8 +32,8 @@ class Tested:
         t: the mean over its standard error; infinite where there is no spread.
         p: of the two-sided test, so that among all K the chance of any false one is kept.
         half: half-widths of simultaneous intervals of the means: standard errors times the |t|
-            that the first step needs. NaN where fewer than ``MIN_GROUPS`` groups differ at all: a
-            spread that was hardly seen is not known.
+            that the first step needs. NaN where some groups do not differ at all and fewer than
+            ``MIN_DIFFERING`` do: a spread that was hardly seen is not known.
     """
 
     t: np.ndarray
@@ -84,7 +85,8 @@ def max_t(
     t[known], told[known] = observed, p
     # A |t| that is its own critical value is not beyond it.
     critical = by_size[int(np.floor(level * len(rows) + 1e-9))] * (1 + _SLACK)
-    seen = known & ((differences.sums != 0).sum(axis=0) >= MIN_GROUPS)
+    differing = (differences.sums != 0).sum(axis=0)
+    seen = known & (differing >= np.minimum(differences.groups, MIN_DIFFERING))
     if np.isfinite(critical):
         half[seen] = critical * np.sqrt(differences.variance[seen])
     return Tested(t, told, half)
