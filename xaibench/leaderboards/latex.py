@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 TEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
@@ -34,5 +34,10 @@ def tex(text: str) -> str:
 
 
 def stacked(lines: Iterable[str]) -> str:
-    """Return lines above each other in one cell."""
+    """Return lines of text above each other in one cell."""
     return r"\shortstack{" + r"\\".join(map(tex, lines)) + "}"
+
+
+def stacked_tex(lines: Sequence[str]) -> str:
+    """Return lines of LaTeX above each other in one cell; one line as it is."""
+    return lines[0] if len(lines) == 1 else r"\shortstack{" + r"\\".join(lines) + "}"

@@ -167,7 +167,7 @@ def markdown(rows: pd.DataFrame, notes: list[str]) -> str:
             names, sign = shown.header(metric)
             head.append("".join(names) + sign + weakly(metric))
         lines = [
-            [as_control(f"`{e}`", control), *(shown.cell(e, m, "**{}**") for m in shown.metrics)]
+            [as_control(f"`{e}`", control), *(shown.cell(e, m).text() for m in shown.metrics)]
             for e, control in shown.controls.items()
         ]
         texts.append(page(heading, head, lines, sentences(part)))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
 from xaibench.leaderboards import captions
+from xaibench.leaderboards.cells import Cell
 from xaibench.leaderboards.cost_columns import HEADS, SCORING_TITLE, CostColumns
 from xaibench.leaderboards.latex import stacked, tex
 from xaibench.leaderboards.markdown import pipes
@@ -18,7 +18,8 @@ from xaibench.leaderboards.passing import passing
 from xaibench.store.schema import SEED
 from xaibench.store.training_seeds import seeds_of
 
-TEX_METRICS = 3  # columns side by side that fit a text width of 345 pt in \footnotesize
+TEX_METRICS = 3  # columns side by side that fit a text width of 345 pt in \scriptsize
+TEX_BLOCKS = 3  # of them above each other on a page
 TEX_COSTS = 2  # the room that the four columns of costs take, in columns of metrics
 PASSING_TITLE = "What each row passes (passed/tested)"
 
@@ -58,29 +59,10 @@ class Table:
         said = [f"{self.title}: {self.heading()}", *captions.sentences(self._summary)]
         return " ".join(f"{sentence}." for sentence in said)
 
-    def cell(self, explainer: str, metric: str, bold: str, dash: str = "–") -> str:
-        """Return ``mean [low, high] letters`` and marks; ``bold`` is a template for the best."""
-        if (explainer, metric) not in self.rows.index:
-            return f"{dash} (not run)"
-        row = self.rows.loc[(explainer, metric)]
-        if not row["n"]:
-            reason = row["reason"] if pd.notna(row["reason"]) else "no value"
-            return f"{dash} ({textwrap.shorten(reason, 60)})"
-        spread = f"{row['low']:.3f}, {row['high']:.3f}" if pd.notna(row["low"]) else dash
-        text = f"{row['mean']:.3f} [{spread}]"
-        if row["best"]:
-            text = bold.format(text)
-        text += f" {row['letters']}" * bool(row["letters"])
-        text += "".join(
-            sign
-            for column, (sign, _) in captions.MARKS.items()
-            if pd.notna(row[column]) and not row[column]
-        )
-        text += captions.TURNS * bool(row["turns"])
-        defined = row["rows"] - row["undefined"]
-        if row["n"] != defined:
-            text += f" n={row['n']}/{defined}"
-        return text if pd.isna(row["untested"]) else f"{text} {dash} {row['untested']}"
+    def cell(self, explainer: str, metric: str) -> Cell:
+        """Return what the table says of an explainer under a metric."""
+        place = (explainer, metric)
+        return Cell.of(self.rows.loc[place] if place in self.rows.index else None)
 
     def header(self, metric: str) -> tuple[list[str], str]:
         """Return the lines of a column's header and its direction's arrow."""
@@ -95,7 +77,7 @@ class Table:
         costs = self.costs
         heads = [*map(self._plain_head, self.metrics), *(HEADS[c] for c in costs.explaining)]
         cells = lambda explainer: [
-            *(self.cell(explainer, m, "**{}**") for m in self.metrics),
+            *(self.cell(explainer, m).text() for m in self.metrics),
             *(costs.cell(explainer, c) for c in costs.explaining),
         ]
         lines = [f"## {self.title}: {self.heading()}", "", *self._grid(heads, cells)]
@@ -135,17 +117,20 @@ class Table:
         if costs:
             tabulars.append(self._tabular(blocks[-1] if room else [], costs))
         notes = [f"Model alone: {self.alone}.", *(f"{note}." for note in self.notes())]
-        floats = [self._float(self.caption(), "tab", tabulars, notes)]
-        floats.append(
-            self._float(self._of_model(PASSING_TITLE), "tab:passes", [self._passes()], [])
-        )
+        parts = [tabulars[at : at + TEX_BLOCKS] for at in range(0, len(tabulars), TEX_BLOCKS)]
+        floats = [self._float(self.caption(), "tab", parts[0], notes if len(parts) == 1 else [])]
+        for number, part in enumerate(parts[1:], 2):
+            floats.append(self._float(self._of_model("Continued"), f"tab:{number}", part, []))
+        if len(parts) > 1:
+            floats.append(self._float(self._of_model("Definitions"), "tab:notes", [], notes))
+        passes = [self._passes()]
+        floats.append(self._float(self._of_model(PASSING_TITLE), "tab:passes", passes, []))
         if self.costs.scoring:
             tabulars = [self._tabular([], self.costs.scoring)]
             notes = [f"{note}." for note in self.costs.notes()]
-            floats.append(
-                self._float(self._of_model(SCORING_TITLE), "tab:scoring", tabulars, notes)
-            )
-        return "% needs \\usepackage{booktabs}\n" + "\n\n".join(floats)
+            title = self._of_model(SCORING_TITLE)
+            floats.append(self._float(title, "tab:scoring", tabulars, notes))
+        return "% needs \\usepackage{booktabs,graphicx}\n" + "\n\n".join(floats)
 
     def _of_model(self, title: str) -> str:
         return f"{title}: {self.heading()}."
@@ -164,9 +149,10 @@ class Table:
         return "\n".join(
             [
                 r"\begin{table}",
-                r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+                r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
                 rf"\caption{{{tex(caption)}}}",
-                rf"\label{{{label}:{about}}}",
+                rf"\label{{{label}:{about}}}\medskip",
+                "",
                 "\n\n\\medskip\n".join(tabulars),
                 *(below if notes else []),
                 r"\end{table}",
@@ -177,25 +163,28 @@ class Table:
         """Return a grid of columns of scores and behind them of costs."""
         heads = [*map(self._tex_head, metrics), *(stacked(HEADS[c].split()) for c in costs)]
         cells = lambda explainer: [
-            *(self.cell(explainer, m, "<b>{}</b>") for m in metrics),
-            *(self.costs.cell(explainer, c) for c in costs),
+            *(self.cell(explainer, m).latex() for m in metrics),
+            *(tex(self.costs.cell(explainer, c)) for c in costs),
         ]
         return self._rules(f"l{'c' * len(metrics)}{'r' * len(costs)}", heads, cells)
 
     def _passes(self) -> str:
         heads = [stacked(head.replace("`", "").split(" ", 1)) for head in PASSES.values()]
-        return self._rules("lccccp{0.4\\linewidth}", [*heads, "in words"], self.passed)
+        cells = lambda explainer: list(map(tex, self.passed(explainer)))
+        return self._rules(r"lccccp{0.28\linewidth}", [*heads, "in words"], cells)
 
     def _rules(
         self, columns: str, heads: Sequence[str], cells: Callable[[str], Sequence[str]]
     ) -> str:
-        lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+        # Shrunk to the text's width where names or marks are long, never enlarged.
+        fitted = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
+        lines = [rf"{fitted}\begin{{tabular}}{{{columns}}}", r"\toprule"]
         lines += [" & ".join(["explainer", *heads]) + r" \\", r"\midrule"]
         for explainer, ruled in self._ordered():
             name = as_control(explainer, self.controls[explainer])
             lines += [r"\midrule"] * ruled
-            lines.append(" & ".join(map(tex, [name, *cells(explainer)])) + r" \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+            lines.append(" & ".join([tex(name), *cells(explainer)]) + r" \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}"])
 
     def _plain_head(self, metric: str) -> str:
         names, arrow = self.header(metric)

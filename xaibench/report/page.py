@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -14,12 +13,10 @@ from markupsafe import Markup, escape
 from xaibench.figures import choice
 from xaibench.leaderboards import by_target, thresholds
 from xaibench.leaderboards.board import ScoredRun
-from xaibench.leaderboards.captions import MARKS, TURNS
 from xaibench.leaderboards.cost_columns import HEADS, SCORING_TITLE
 from xaibench.leaderboards.passing import HEADS as PASSES
 from xaibench.leaderboards.tables import PASSING_TITLE, Table
 
-SIGNS = [*(sign for sign, _ in MARKS.values()), TURNS]
 SHEETS = {
     "ROC and thresholds": "thresholds.csv",
     "Relevance at the border and on the lungs, by the score of the target": "bands.csv",
@@ -78,14 +75,17 @@ def _no_failure(run: ScoredRun) -> str:
 
 
 def _cell(table: Table, explainer: str, metric: str) -> Markup:
-    text = escape(table.cell(explainer, metric, "\x02{}\x03"))
+    cell = table.cell(explainer, metric)
     # An interval stays on one line, so that a narrow column has it below the mean.
-    text = re.sub(r"(?<=\d), (?=-?\d)", ",\u00a0", text)
-    text = re.sub(f"(?=[{''.join(SIGNS)}])", "\u2060", text)
-    text, dash, reason = text.partition(" – ")
-    if dash:  # why it was not tested: a line of its own, in small
-        text += f'<small class="why">– {reason}</small>'
-    return Markup(text.replace("\x02", "<b>").replace("\x03", "</b>"))
+    value = Markup("<b>{}</b>" if cell.best else "{}").format(cell.value.replace(", ", ",\u00a0"))
+    letters = Markup(" <span title='tie groups'>{}</span>").format(cell.letters)
+    signs = "".join(f"\u2060{sign}" for sign in cell.signs)  # never in a line of their own
+    text = value + (letters if cell.letters else "") + signs
+    if cell.count:
+        text += f" {cell.count}"
+    if cell.untested:  # a line of its own, in small
+        text += Markup('<small class="why">– {}</small>').format(cell.untested)
+    return text
 
 
 def _breakable(name: str) -> Markup:
