@@ -275,7 +275,7 @@ def test_undefined_images_are_in_a_note(tmp_path):
         scores = spoil(scores, explainer, 4, "undefined")
     write(analyse(scores, flips=20), model_rows(), tmp_path)
     text = (tmp_path / "leaderboard.md").read_text()
-    assert "`deletion`: defined on 20 of 24 images" in text
+    assert "`deletion`, `insertion`, `iou_top@centre_weak`: defined on 20 of 24 images" in text
     assert "n=20/" not in text
 
 

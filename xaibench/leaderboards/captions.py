@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from xaibench.leaderboards.contrasts import too_few
@@ -33,12 +35,18 @@ def sentences(summary: pd.DataFrame) -> list[str]:
         summary: of one data set, split and model.
     """
     first = summary.iloc[0]
+    alone = first["groups"] == first["images"]
     percent, several = f"{first['confidence']:.0%}", first["seeds"] > 1
     over = f" and over the {first['seeds']} trained models" if several else ""
     said = [
         f"Cells: mean [{percent} interval over groups (patients or slides){over}, cluster-robust "
         "with Satterthwaite's degrees of freedom]; [–]: too few groups for one"
     ]
+    if alone:
+        said.append(
+            "Each image is a group of its own: patients or slides are not known, or have one image "
+            "each"
+        )
     if first["groups"] < MIN_GROUPS:
         return [*said, f"Nothing is marked: {too_few(first['groups'])}"]
     scope = " (about these trained models)" if several else ""
@@ -67,26 +75,35 @@ def notes(summary: pd.DataFrame) -> list[str]:
     if missing:
         said.append(f"controls that this table lacks: {', '.join(f'`{m}`' for m in missing)}")
     said.append("n=a/b: a value on only a of the b maps that have one by definition")
-    for column, what in {"constant": "constant maps", "nan": "maps that are not finite"}.items():
-        rates = summary.groupby("explainer", sort=False)[column].max()
-        said += [f"{what} of `{e}`: {rate:.1%}" for e, rate in rates.items() if rate > 0]
-    for metric, rows in summary.groupby("metric", sort=False):
+    rates = {"constant": "constant maps", "nan": "maps that are not finite", "failed": "no value"}
+    for column, what in rates.items():
+        worst = summary.groupby("explainer", sort=False)[column].max()
+        said += [f"{what} of `{e}`: {rate:.1%}" for e, rate in worst.items() if rate > 0]
+    metrics = list(summary["metric"].unique())
+    chances = {control_of(metric) for metric in metrics}
+    shown = summary[~summary["metric"].isin(chances)]
+    spans: dict[str, list[str]] = {}
+    for metric, rows in shown.groupby("metric", sort=False):
         defined = sorted({*(rows["rows"] - rows["undefined"])})
         if rows["undefined"].any():
             span = "–".join(str(n) for n in {defined[0]: 0, defined[-1]: 0})
-            said.append(f"`{metric}`: defined on {span} of {rows['rows'].max()} images")
-    metrics = list(summary["metric"].unique())
-    for metric in metrics:
-        if control_of(metric) in metrics:
-            chance = summary.loc[summary["metric"] == control_of(metric), "mean"].mean()
-            said.append(
-                f"`{metric}`: maps with nothing in common score {chance:.3f}; tested against the "
-                "middle between that and 1"
-            )
+            unit = "images" if rows["rows"].max() == rows["images"].iloc[0] else "maps"
+            spans.setdefault(f"{span} of {rows['rows'].max()} {unit}", []).append(metric)
+    said += [f"{_named(names)}: defined on {span}" for span, names in spans.items()]
+    likenesses = [metric for metric in metrics if control_of(metric) in metrics]
+    if likenesses:
+        means = summary.groupby("metric")["mean"].mean()
+        told = ", ".join(f"`{m}` {means[control_of(m)]:.3f}" for m in likenesses)
+        said.append(
+            "likenesses are tested against the middle between 1 and what maps that have nothing in "
+            f"common score: {told}"
+        )
     if any(is_weak(metric) for metric in metrics):
         said.append(WEAK)
-    firsts = summary.drop_duplicates("metric")
-    firsts = firsts[~firsts["metric"].isin([control_of(m) for m in metrics])]
-    for protocol, rows in firsts.groupby("protocol", sort=False):
-        said.append(f"{', '.join(f'`{m}`' for m in rows['metric'])}: `{protocol}`")
+    for protocol, rows in shown.drop_duplicates("metric").groupby("protocol", sort=False):
+        said.append(f"{_named(rows['metric'])}: `{protocol}`")
     return said
+
+
+def _named(metrics: Iterable[str]) -> str:
+    return ", ".join(f"`{metric}`" for metric in metrics)

@@ -53,7 +53,7 @@ def passing(summary: pd.DataFrame) -> pd.DataFrame:
 def _words(counts: dict[str, pd.Series], reasons: pd.Series) -> str:
     tested = pd.concat(counts.values())
     if not len(tested):
-        return reasons.iloc[0] if len(reasons) else "not tested"
+        return reasons.iloc[0] if len(reasons) else "not tested: nothing here to compare it with"
     if not tested.any():
         return NONE
     nowhere = [name for name, marks in counts.items() if len(marks) and not marks.any()]

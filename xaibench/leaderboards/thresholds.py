@@ -24,7 +24,17 @@ from xaibench.store.training_seeds import numbered, seeds_of, with_seeds
 from xaibench.types import VALIDATION
 
 COLUMNS = [
-    *(SEED, "label", "n", "positives", "auroc", "auroc_low", "auroc_high", "confidence"),
+    *(
+        SEED,
+        "label",
+        "n",
+        "n_groups",
+        "positives",
+        "auroc",
+        "auroc_low",
+        "auroc_high",
+        "confidence",
+    ),
     *("threshold", "threshold_split", "threshold_reason", "sensitivity", "specificity"),
     *("accuracy_at_youden", "f1_at_youden", "accuracy_at_0.5", "f1_at_0.5", "reason"),
 ]
@@ -60,7 +70,8 @@ def table(
     choosing = None if validation is None else {x.name: x for x in labels_of(validation)}
     rows = []
     for label in labels_of(predictions):
-        row = {"label": label.name, "n": len(label.truth), "positives": int(label.truth.sum())}
+        row = {"label": label.name, "n": len(label.truth), "n_groups": len(set(label.groups))}
+        row |= {"positives": int(label.truth.sum())}
         row |= {"confidence": CONFIDENCE, "reason": label.reason, SEED: next(iter(seeds), None)}
         row |= _choice(label.name, split, choosing)
         if label.reason is None:
@@ -132,7 +143,7 @@ def _errors(predictions: pd.DataFrame, name: str) -> dict[str, float]:
 
 def markdown(rows: pd.DataFrame, heading: str) -> str:
     """Return the table as Markdown, with the mean AUROC and what the threshold is worth below."""
-    head = ["label", "n", "positives", "AUROC ↑", "Youden's threshold", "sensitivity"]
+    head = ["label", "n", "groups", "positives", "AUROC ↑", "Youden's threshold", "sensitivity"]
     head += ["specificity", "accuracy", "F1", "accuracy at 0.5", "F1 at 0.5"]
     several = len(seeds_of(rows)) > 1
     head = ["training seed"] * several + head
@@ -141,7 +152,7 @@ def markdown(rows: pd.DataFrame, heading: str) -> str:
     lines = []
     for row in rows.to_dict("records"):
         cells = [str(row[SEED])] * several
-        cells += [f"`{row['label']}`", str(row["n"]), str(row["positives"])]
+        cells += [f"`{row['label']}`", *(str(row[k]) for k in ("n", "n_groups", "positives"))]
         if pd.isna(row["auroc"]):
             cells += [f"– ({row['reason']})", *["–"] * 7]
         else:
