@@ -366,7 +366,7 @@ def test_each_training_seed_has_rows_of_its_own(tmp_path):
     assert chosen.groupby("training_seed", sort=False)["threshold"].first().tolist() == [0.6, 0.25]
     text = thresholds.markdown(rows, "toy")
     assert "| training seed | label |" in text
-    assert "| 2 | `edema` | 6 | 3 | 0.111" in text
+    assert "| 2 | `edema` | 6 | 6 | 3 | 0.111" in text
     assert "training seed 9: mean AUROC 0.819 over the 2 of 4 labels that have one" in text
     assert text.count("`hernia` has none and is averaged nowhere") == 1
     assert "training seed" not in thresholds.markdown(rows.head(4), "toy")

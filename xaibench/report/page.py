@@ -22,7 +22,17 @@ SHEETS = {
     "Relevance at the border and on the lungs, by the score of the target": "bands.csv",
     "Occlusion probes": "probes.csv",
     "Superpixels": "superpixels.csv",
+    "Leaderboard within strata": "leaderboard_strata.csv",
+    "Agreement of rankings": "agreement.csv",
+    "Friedman's test": "friedman.csv",
 }
+SHOWN = {
+    "leaderboard_strata.csv": [
+        *("strata", "stratum", "explainer", "metric", "mean", "low", "high", "n", "n_groups"),
+        *("beats_random", "untested"),
+    ]
+}
+"""The columns of wide files that the page shows; it shows all of the others."""
 
 
 def write_page(run: ScoredRun) -> Path:
@@ -59,6 +69,7 @@ def write_page(run: ScoredRun) -> Path:
 def _sheet(run: ScoredRun, file: str) -> dict[str, list]:
     """Return a table's head and its rows as text."""
     rows = run.csv(file)
+    rows = rows[SHOWN.get(file, list(rows.columns))]
     return {"head": list(rows.columns), "rows": rows.map(_told).to_numpy().tolist()}
 
 
