@@ -134,8 +134,11 @@ def _bootstrap_t(
     clusters: Clusters, confidence: float, resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the bootstrap-t interval: the mean less quantiles of resampled t x standard error."""
-    groups, rng = len(clusters.sums), np.random.default_rng(seed)
-    drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples).astype(float)
+    groups = len(clusters.sums)
+    chosen = np.random.default_rng(seed).integers(0, groups, (resamples, groups))
+    chosen += groups * np.arange(resamples)[:, None]
+    # How often each group was drawn, a row a resample.
+    drawn = np.bincount(chosen.ravel(), minlength=chosen.size).reshape(chosen.shape).astype(float)
     n, sums = drawn @ clusters.counts, drawn @ clusters.sums
     with np.errstate(invalid="ignore", divide="ignore"):
         means = sums / n
