@@ -370,3 +370,10 @@ def test_each_training_seed_has_rows_of_its_own(tmp_path):
     assert "training seed 9: mean AUROC 0.819 over the 2 of 4 labels that have one" in text
     assert text.count("`hernia` has none and is averaged nowhere") == 1
     assert "training seed" not in thresholds.markdown(rows.head(4), "toy")
+
+
+def test_notes_of_an_older_file_tell_where_its_threshold_was_chosen():
+    rows = thresholds.table(several(), "test", validation())
+    older = rows.drop(columns=["threshold_reason", "n_groups", "training_seed"])
+    older = older.assign(threshold_split="test")
+    assert any("chosen on split test" in note for note in thresholds.notes(older))

@@ -167,8 +167,12 @@ def markdown(rows: pd.DataFrame, heading: str) -> str:
 
 
 def notes(rows: pd.DataFrame) -> list[str]:
-    """Return what must be said beside the table."""
-    said = []
+    """Return what must be said beside the table.
+
+    Args:
+        rows: what ``table`` returns; columns that an older file lacks are read as missing.
+    """
+    said, rows = [], rows.reindex(columns=[*dict.fromkeys([*COLUMNS, *rows.columns])])
     for seed, its in numbered(rows).groupby(SEED, sort=False):
         mean, count = mean_auroc(its)
         whose = f"training seed {seed}: " * (len(seeds_of(rows)) > 1)
@@ -180,9 +184,10 @@ def notes(rows: pd.DataFrame) -> list[str]:
         f"AUROC [{CONFIDENCE:.0%} interval clustered by group; –: fewer than three groups with "
         "positives, or with negatives]",
     ]
-    if rows["threshold"].notna().any():
+    chosen = rows.loc[rows["threshold"].notna(), "threshold_split"]
+    if len(chosen):
         said.append(
-            f"Youden's threshold is chosen on split {VALIDATION}; what stands at it is of the "
+            f"Youden's threshold is chosen on split {chosen.iloc[0]}; what stands at it is of the "
             "explained split"
         )
     missing = rows[rows["threshold"].isna()]
