@@ -116,5 +116,6 @@ def _panel(ax: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     ax.set_yticks(range(len(rows)), list(rows["explainer"]))
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlim(0.5, len(rows) + 0.5)
-    ax.set_xticks(np.unique(np.linspace(1, len(rows), min(len(rows), 6)).round()))
+    step = -(-len(rows) // 12)  # a number for each rank, as long as they fit
+    ax.set_xticks(np.arange(1, len(rows) + 1, step))
     ax.grid(False, axis="y")
