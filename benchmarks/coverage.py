@@ -25,12 +25,12 @@ from scipy import stats
 from benchmarks.records import RESULTS, Record
 from benchmarks.tables import markdown
 from xaibench.atomic import write_text
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.intervals import binary, bounds_of, mean_interval
 from xaibench.leaderboards.names import RANDOM
-from xaibench.leaderboards.ranks import rank_intervals
-from xaibench.leaderboards.seeds import crossed
-from xaibench.leaderboards.sign_flips import max_t
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.intervals import binary, bounds_of, mean_interval
+from xaibench.leaderboards.statistics.ranks import rank_intervals
+from xaibench.leaderboards.statistics.seeds import crossed
+from xaibench.leaderboards.statistics.sign_flips import max_t
 
 EXPLAINERS = [RANDOM, *"abcdefg"]
 ALIKE = 0.3  # correlation of two images of one group

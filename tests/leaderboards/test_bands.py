@@ -12,7 +12,7 @@ import pytest
 
 from xaibench.leaderboards import bands, by_target
 from xaibench.leaderboards.board import ScoredRun
-from xaibench.leaderboards.means import of_rows
+from xaibench.leaderboards.statistics.means import of_rows
 from xaibench.leaderboards.summary import summarise
 from xaibench.store.finished import FinishedRun
 

@@ -15,8 +15,8 @@ from xaibench.figures import choice
 from xaibench.figures.base import grid, style, swatch, titled
 from xaibench.figures.looks import Look, looks
 from xaibench.leaderboards.board import ScoredRun
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.intervals import t_interval
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.intervals import t_interval
 from xaibench.store.schema import SEED
 from xaibench.store.training_seeds import seeds_of, with_seeds
 from xaibench.types import MIN_GROUPS

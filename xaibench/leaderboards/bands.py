@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from xaibench.imaging.regions import outer_band
-from xaibench.leaderboards.means import of_rows
+from xaibench.leaderboards.statistics.means import of_rows
 from xaibench.leaderboards.summary import of_explainers
 from xaibench.store.finished import FinishedRun
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from xaibench.leaderboards.contrasts import too_few
 from xaibench.leaderboards.names import EDGE, RANDOM, WEAK, control_of, how_many, is_weak
+from xaibench.leaderboards.statistics.contrasts import too_few
 from xaibench.store.finished import true_name
 from xaibench.types import MIN_GROUPS
 

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from xaibench.atomic import write_text
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.contrasts import too_few
 from xaibench.leaderboards.markdown import page
-from xaibench.leaderboards.matrix import usable_values
 from xaibench.leaderboards.names import arrow
-from xaibench.leaderboards.sign_flips import FLIPS, max_t
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.contrasts import too_few
+from xaibench.leaderboards.statistics.matrix import usable_values
+from xaibench.leaderboards.statistics.sign_flips import FLIPS, max_t
 from xaibench.leaderboards.summary import of_explainers, of_model_alone
 from xaibench.store.differences import differences
 from xaibench.store.finished import FinishedRun

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import friedmanchisquare, rankdata
 
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.contrasts import too_few
 from xaibench.leaderboards.part import Part
 from xaibench.leaderboards.raters import MIN_EXPLAINERS, too_few_explainers
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.contrasts import too_few
 from xaibench.types import MIN_GROUPS
 
 COLUMNS = ["metric", "statistic", "p", "blocks", "left_out", "explainers", "mean_ranks", "reason"]

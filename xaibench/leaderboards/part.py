@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from xaibench.leaderboards.matrix import Matrix
 from xaibench.leaderboards.protocols import Protocol
+from xaibench.leaderboards.statistics.matrix import Matrix
 from xaibench.leaderboards.summary import Analysis, of_explainers
 from xaibench.store.schema import ITEM, KEYS, SEED
 from xaibench.store.training_seeds import numbered

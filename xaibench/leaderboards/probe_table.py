@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from xaibench.leaderboards.markdown import page
-from xaibench.leaderboards.means import of_rows
+from xaibench.leaderboards.statistics.means import of_rows
 from xaibench.leaderboards.summary import of_images
 from xaibench.store.finished import FinishedRun, true_name
 from xaibench.store.schema import KEYS

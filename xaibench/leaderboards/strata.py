@@ -15,9 +15,9 @@ import pandas as pd
 
 from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.captions import about, sentences
-from xaibench.leaderboards.contrasts import too_few
 from xaibench.leaderboards.markdown import page
 from xaibench.leaderboards.names import as_control, is_weak, weakly
+from xaibench.leaderboards.statistics.contrasts import too_few
 from xaibench.leaderboards.summary import of_explainers, summarise
 from xaibench.leaderboards.tables import Table
 from xaibench.store.predictions import outcomes

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from xaibench.errors import UserError
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.contrasts import contrasts
-from xaibench.leaderboards.intervals import RESAMPLES, binary, bounds_of, mean_interval
-from xaibench.leaderboards.matrix import Matrix, usable_values
 from xaibench.leaderboards.names import EDGE, RANDOM
-from xaibench.leaderboards.ranks import best_group, rank_intervals, tie_letters
-from xaibench.leaderboards.seeds import by_seed, crossed, spreads
-from xaibench.leaderboards.sign_flips import FLIPS
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.contrasts import contrasts
+from xaibench.leaderboards.statistics.intervals import RESAMPLES, binary, bounds_of, mean_interval
+from xaibench.leaderboards.statistics.matrix import Matrix, usable_values
+from xaibench.leaderboards.statistics.ranks import best_group, rank_intervals, tie_letters
+from xaibench.leaderboards.statistics.seeds import by_seed, crossed, spreads
+from xaibench.leaderboards.statistics.sign_flips import FLIPS
 from xaibench.store.schema import KEYS
 
 CONTROLS = {RANDOM: "beats_random", EDGE: "beats_edge"}

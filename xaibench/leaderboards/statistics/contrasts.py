@@ -13,10 +13,10 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.matrix import Matrix
 from xaibench.leaderboards.names import control_of
-from xaibench.leaderboards.sign_flips import MIN_GROUPS, max_t
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.matrix import Matrix
+from xaibench.leaderboards.statistics.sign_flips import MIN_GROUPS, max_t
 
 PAIRS = [
     *("metric", "a", "b", "difference", "low", "high", "p", "n", "n_groups"),

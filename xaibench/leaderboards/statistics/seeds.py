@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.matrix import Matrix
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.matrix import Matrix
 from xaibench.store.schema import SEED
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xaibench.leaderboards.clusters import Clusters
+from xaibench.leaderboards.statistics.clusters import Clusters
 
 
 def sample(sizes, columns=3, seed=0):

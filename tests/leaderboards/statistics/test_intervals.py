@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.intervals import binary, bounds_of, mean_interval
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.intervals import binary, bounds_of, mean_interval
 
 FREE, UNIT, SIGNED = (-np.inf, np.inf), (0.0, 1.0), (-1.0, 1.0)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.intervals import binary, bounds_of, mean_interval
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.intervals import binary, bounds_of, mean_interval
 
 CONFIDENCE = 0.95
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.sign_flips import MIN_GROUPS, max_t, signs
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.sign_flips import MIN_GROUPS, max_t, signs
 
 
 def differences(groups=7, columns=4, size=3, shift=0.0, seed=0):
@@ -121,7 +121,7 @@ def test_single_precision_says_the_same(monkeypatch):
     values, names = differences(groups=20, shift=0.3)
     values[::7, 0] = np.nan
     exact = max_t(Clusters.of(values, names))
-    monkeypatch.setattr("xaibench.leaderboards.sign_flips._LARGE", 1)
+    monkeypatch.setattr("xaibench.leaderboards.statistics.sign_flips._LARGE", 1)
     single = max_t(Clusters.of(values, names))
     np.testing.assert_allclose(single.t, exact.t, rtol=1e-4)
     np.testing.assert_allclose(single.p, exact.p, atol=1e-3)
@@ -130,5 +130,5 @@ def test_single_precision_says_the_same(monkeypatch):
 def test_blocks_of_flips_change_nothing(monkeypatch):
     values, names = differences(groups=9)
     whole = max_t(Clusters.of(values, names))
-    monkeypatch.setattr("xaibench.leaderboards.sign_flips._BLOCK", 50)
+    monkeypatch.setattr("xaibench.leaderboards.statistics.sign_flips._BLOCK", 50)
     np.testing.assert_array_equal(max_t(Clusters.of(values, names)).p, whole.p)

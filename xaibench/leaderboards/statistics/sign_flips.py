@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaibench.leaderboards.clusters import Clusters
+from xaibench.leaderboards.statistics.clusters import Clusters
 from xaibench.types import MIN_GROUPS
 
 MIN_DIFFERING = 10

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xaibench.leaderboards.ranks import best_group, rank_intervals, tie_letters
+from xaibench.leaderboards.statistics.ranks import best_group, rank_intervals, tie_letters
 
 NAMES = ["a", "b", "c", "d"]
 

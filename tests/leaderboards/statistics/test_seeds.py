@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 from test_contrasts import scores
 
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.matrix import Matrix
-from xaibench.leaderboards.seeds import by_seed, crossed, spreads
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.matrix import Matrix
+from xaibench.leaderboards.statistics.seeds import by_seed, crossed, spreads
 from xaibench.leaderboards.summary import analyse
 
 

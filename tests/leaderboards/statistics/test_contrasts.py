@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from xaibench.leaderboards.clusters import Clusters
-from xaibench.leaderboards.contrasts import contrasts
-from xaibench.leaderboards.matrix import Matrix
-from xaibench.leaderboards.sign_flips import max_t
+from xaibench.leaderboards.statistics.clusters import Clusters
+from xaibench.leaderboards.statistics.contrasts import contrasts
+from xaibench.leaderboards.statistics.matrix import Matrix
+from xaibench.leaderboards.statistics.sign_flips import max_t
 
 OPTIONS = {"flips": 300, "seed": 0, "confidence": 0.95}
 MEANS = {"random": 0.5, "cam": 0.3, "lime": 0.32}

@@ -21,7 +21,7 @@ from scipy import stats
 from scipy.special import expit, logit
 from statsmodels.stats.proportion import proportion_confint
 
-from xaibench.leaderboards.clusters import Clusters
+from xaibench.leaderboards.statistics.clusters import Clusters
 from xaibench.types import MIN_GROUPS
 
 MIN_BOUNDED = 4

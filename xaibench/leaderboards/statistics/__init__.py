@@ -1,0 +1,1 @@
+"""Means, intervals and tests of scores that are clustered by patient or slide."""
