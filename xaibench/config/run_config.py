@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
 from xaibench.config.sections import ImageOptions, SegmentOptions, SubmissionOptions
-from xaibench.training.options import TrainingOptions
+from xaibench.training.options import Seed, TrainingOptions
 from xaibench.types import Acceleration, Precision
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
@@ -22,7 +22,7 @@ class PlainConfig(BaseModel):
     model_config = _FROZEN
 
     name: Slug
-    seed: NonNegativeInt = 42
+    seed: Seed = 42
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     target: str = "predicted"
     batch_size: PositiveInt | Literal["auto"] = "auto"

@@ -17,7 +17,7 @@ from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.cost import PASSES
 from xaibench.leaderboards.names import arrow
 
-FAITHFULNESS = ("deletion", "insertion", "cumulative_drop")
+FAITHFULNESS = ("deletion", "insertion", "srg", "cumulative_drop")
 ACROSS = 3
 MARK = 5.0  # points
 
