@@ -49,6 +49,8 @@ def sentences(summary: pd.DataFrame) -> list[str]:
         )
     if first["groups"] < MIN_GROUPS:
         return [*said, f"Nothing is marked: {too_few(first['groups'])}"]
+    if not first["tests"]:
+        return [*said, "Nothing is marked: there is nothing to compare"]
     scope = " (about these trained models)" if several else ""
     said.append(
         f"Tests{scope}: paired by image, signs of whole groups flipped, the largest |t| of all "
