@@ -66,7 +66,9 @@ def sentences(summary: pd.DataFrame) -> list[str]:
         if (summary[column] == False).any():  # noqa: E712  (NA is neither)
             said.append(f"{sign} {meaning}")
     if several and summary["turns"].any():
-        said.append(f"{TURNS} the rank turns with the training seed")
+        said.append(f"{TURNS} a difference beyond chance has the other sign in some training seed")
+    if several and summary["top_turns"].any():
+        said.append(f"{TURNS} in a head: the best explainer is not the same in every training seed")
     return said
 
 

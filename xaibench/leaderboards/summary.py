@@ -33,7 +33,7 @@ COLUMNS = [
     *("control", "higher_is_better", "protocol", "rank", "rank_low", "rank_high", "best"),
     *("letters", "difference", "difference_low", "difference_high", "difference_n", "p"),
     *("effect", "better_than_random", "beats_random", "beats_edge", "depends", "untested"),
-    *("sd_seeds", "sd_groups", "rank_seeds", "turns", "tests"),
+    *("sd_seeds", "sd_groups", "rank_seeds", "turns", "top_turns", "tests"),
 ]
 
 
@@ -87,8 +87,9 @@ def summarise(scores: pd.DataFrame, **options: object) -> pd.DataFrame:
     ``better_than_random`` (share of rows); ``beats_random``, ``beats_edge`` and, of a likeness to a
     model that knows nothing, ``depends`` (NA where it was not tested); ``untested``, why.
 
-    ``sd_seeds``, ``sd_groups``, ``rank_seeds``, ``turns``: ``seeds.spreads``. ``tests``:
-    comparisons in the family.
+    ``sd_seeds``, ``sd_groups``, ``rank_seeds``, ``top_turns``: ``seeds.spreads``. ``turns``:
+    whether a difference beyond chance from another explainer has the other sign in some seed.
+    ``tests``: comparisons in the family.
 
     Args:
         scores: one row for each image, explainer and metric; rows about the model alone are left
@@ -207,6 +208,9 @@ def _with_marks(
     random = against[RANDOM].reindex(keys)
     marks = {column: against[name].reindex(keys)["beats"] for name, column in CONTROLS.items()}
     own = likeness.set_index(["metric", "explainer"]).reindex(keys)
+    turning = pairs[pairs["better"].notna() & pairs["turns"].astype(bool)]
+    ends = pd.concat([turning[["metric", end]].set_axis(keys.names, axis=1) for end in ("a", "b")])
+    marks["turns"] = keys.isin(pd.MultiIndex.from_frame(ends))
     depends = ((own["p"] <= alpha) & (own["difference"] < 0)).astype("boolean")
     marks["depends"] = depends.mask(own["p"].isna())
     reasons = [random["reason"], against[EDGE].reindex(keys)["reason"], own["reason"]]

@@ -66,8 +66,9 @@ class Table:
 
     def header(self, metric: str) -> tuple[list[str], str]:
         """Return the lines of a column's header and its direction's arrow."""
-        higher = self.rows.xs(metric, level="metric")["higher_is_better"].iloc[0]
-        return re.split("(?=@)", metric, maxsplit=1), arrow(higher)
+        row = self.rows.xs(metric, level="metric").iloc[0]
+        turns = f" {captions.TURNS}" * bool(row["top_turns"])
+        return re.split("(?=@)", metric, maxsplit=1), arrow(row["higher_is_better"]) + turns
 
     def notes(self) -> list[str]:
         """Return what stands below the table beside its caption."""

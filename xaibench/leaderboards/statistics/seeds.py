@@ -62,12 +62,12 @@ def by_seed(matrix: Matrix) -> pd.DataFrame:
 
 
 def spreads(matrix: Matrix, clusters: Clusters, told: pd.DataFrame) -> pd.DataFrame:
-    """Return for each column ``sd_seeds``, ``sd_groups``, ``rank_seeds`` and ``turns``.
+    """Return for each column ``sd_seeds``, ``sd_groups``, ``rank_seeds`` and ``top_turns``.
 
     ``sd_seeds``: standard deviation of the means of the trained models; ``sd_groups``: of the means
     of the groups (patients or slides), over all models; ``rank_seeds``: the ranks that the
-    explainer has, such as ``1-3``; ``turns``: whether they are not all the same. NaN, None or False
-    with one seed.
+    explainer has, such as ``1–3``; ``top_turns``: whether the best explainer of its metric that is
+    no control is not the same in every seed. NaN, None or False with one seed.
 
     Args:
         told: what ``by_seed`` returns.
@@ -81,11 +81,15 @@ def spreads(matrix: Matrix, clusters: Clusters, told: pd.DataFrame) -> pd.DataFr
         None if not several or pd.isna(low) else f"{low:g}" if low == high else f"{low:g}–{high:g}"
         for low, high in ranks.to_numpy()
     ]
+    able = set(matrix.columns.loc[~matrix.columns["control"].astype(bool), "explainer"])
+    ranked = told[told["explainer"].isin(able)].dropna(subset="rank")
+    best = ranked.loc[ranked.groupby(["metric", SEED])["rank"].idxmin()]
+    tops = best.groupby("metric")["explainer"].nunique()
     return pd.DataFrame(
         {
             "sd_seeds": rows["mean"].std().to_numpy() if several else np.nan,
             "sd_groups": means.std().to_numpy(),
             "rank_seeds": shown,
-            "turns": several & (ranks["min"] < ranks["max"]),
+            "top_turns": matrix.columns["metric"].map(tops).fillna(1).gt(1).to_numpy(),
         }
     )
