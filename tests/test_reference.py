@@ -36,7 +36,9 @@ def _better_than_random(table: pd.DataFrame, explainer: str, metric: str) -> boo
 
 
 CONTROLS = {"center_prior", "random"}
-SOME = {  # runs that leave explainers out, for time
+SOME = {  # runs that leave explainers out, for time, or have more controls
+    "pcam_subset_seeds": EXPLAINERS | {"edge"},
+    "cxr_pneumonia_controls": EXPLAINERS | {"edge"},
     "nih_resnet18": CONTROLS | {"superpixel_occlusion", "grad_cam", "integrated_gradients"},
     "nih_small": EXPLAINERS - {"square_occlusion", "lime"},
     "pneumothorax_cam": CONTROLS | {"cam", "grad_cam"},
@@ -49,7 +51,8 @@ RUNS = sorted(path.name for path in REFERENCE.iterdir() if path.is_dir())
 
 def test_there_is_one_of_every_system():
     systems = {"cxr_pneumonia_efficientnet_b0", "cxr_pneumonia_subset", *SOME}
-    assert {"pcam_subset", "pcam_synthetic", "pcam_shortcut", *systems} == set(RUNS)
+    patches = {"pcam_subset", "pcam_synthetic", "pcam_shortcut"}
+    assert patches | systems == set(RUNS)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -75,6 +78,36 @@ def test_real_patches_reach_the_bar():
     assert _table("pcam_subset")["images"].min() >= 64
     weak = [m for m in scores["metric"].unique() if "@" in m and "area" not in m]
     assert all(m.endswith("centre_weak") for m in weak)
+
+
+LEARNT = ["label_randomisation@spearman", "weight_randomisation@ssim"]
+
+
+def test_three_models_of_real_patches_are_told_with_their_controls():
+    table = _table("pcam_subset_seeds")
+    assert (table["seeds"] == 3).all()
+    assert table["sd_seeds"].notna().all()
+    # Nothing that knows no model may pass for one that does; the occlusions look at the model.
+    for control in ("random", "center_prior", "edge"):
+        for metric in LEARNT:
+            assert table.loc[(control, metric), "depends"] == False  # noqa: E712
+    for explainer in ("square_occlusion", "superpixel_occlusion"):
+        for metric in LEARNT:
+            assert table.loc[(explainer, metric), "depends"] == True  # noqa: E712
+    assert table.loc[("square_occlusion", "srg_black"), "beats_random"] == True  # noqa: E712
+    # The least relevant pixels deleted first are the most relevant ones restored, backwards.
+    for fill, insertion in (("", "_mean"), ("_black", "_black"), ("_blur", "")):
+        one = table.xs(f"deletion_lerf{fill}", level="metric")["mean"]
+        other = table.xs(f"insertion{insertion}", level="metric")["mean"]
+        pd.testing.assert_series_equal(one, other, atol=1e-5, check_names=False)
+
+
+def test_every_pair_is_told():
+    table = _table("pcam_subset_seeds")
+    pairs = pd.read_csv(REFERENCE / "pcam_subset_seeds" / "leaderboard_pairs.csv")
+    ranked = table.dropna(subset="rank").index.get_level_values("metric").nunique()
+    assert len(pairs) == ranked * 9 * 8 / 2
+    assert pairs["p"].notna().all()
 
 
 @pytest.mark.parametrize("explainer", ["grad_cam", "superpixel_occlusion", "lime"])

@@ -14,7 +14,7 @@ TEX = {
         "°": r"$^{\circ}$",
         "†": r"$^{\dagger}$",
         "‡": r"$^{\ddagger}$",
-        "⇄": r"$^{\rightleftarrows}$",
+        "⇄": r"$^{\rightleftharpoons}$",
         "≤": r"$\leq$",
         "–": "--",
         "—": "---",
