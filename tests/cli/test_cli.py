@@ -219,7 +219,7 @@ def test_compare_prints_what_differs_and_writes_where_it_is_told(xaibench, tmp_p
     code, out, err = xaibench("compare", one, two, "--out", tmp_path / "out")
     assert (code, err) == (0, "")
     assert "| model | use | resnet18 | vgg11 |" in out
-    assert "| `lime` | deletion ↓ | 0.335 | 0.335 | +0.000 [+0.000, +0.000] | 1.000 |" in out
+    assert "| `lime` | deletion ↓ | 0.335 | 0.335 | +0.000 [–] | 1.000 |" in out
     assert (tmp_path / "out" / "comparison.md").read_text() + "\n" == out
     assert (tmp_path / "out" / "comparison.csv").is_file()
 
