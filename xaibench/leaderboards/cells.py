@@ -67,5 +67,14 @@ class Cell:
         value = tex(f"<b>{self.value}</b>" if self.best else self.value)
         if self.letters:
             value += rf"\textsuperscript{{{self.letters}}}"
-        below = [self.count, *self.untested.replace(" (", "\n(").split("\n")]
-        return stacked_tex([value + tex(self.signs), *map(tex, filter(None, below))])
+        return stacked_tex([value + tex(self.signs), *map(tex, self._below)])
+
+    @property
+    def lines(self) -> int:
+        """How many lines it takes in LaTeX."""
+        return 1 + len(self._below)
+
+    @property
+    def _below(self) -> list[str]:
+        parts = [self.count, *self.untested.replace(" (", "\n(").split("\n")]
+        return [part for part in parts if part]

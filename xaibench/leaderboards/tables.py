@@ -19,7 +19,7 @@ from xaibench.store.schema import SEED
 from xaibench.store.training_seeds import seeds_of
 
 TEX_METRICS = 3  # columns side by side that fit a text width of 345 pt in \scriptsize
-TEX_BLOCKS = 3  # of them above each other on a page
+TEX_LINES = 48  # of blocks above each other on a page
 TEX_COSTS = 2  # the room that the four columns of costs take, in columns of metrics
 PASSING_TITLE = "What each row passes (passed/tested)"
 
@@ -114,11 +114,17 @@ class Table:
         ]
         costs = self.costs.explaining
         room = costs and not self.costs.several and len(blocks[-1]) <= TEX_METRICS - TEX_COSTS
-        tabulars = [self._tabular(block, []) for block in (blocks[:-1] if room else blocks)]
+        columns = [(block, []) for block in (blocks[:-1] if room else blocks)]
         if costs:
-            tabulars.append(self._tabular(blocks[-1] if room else [], costs))
+            columns.append((blocks[-1] if room else [], costs))
+        parts = [[]]
+        for block in columns:
+            # As many above each other as a page holds; an untested cell takes three lines.
+            if parts[-1] and sum(self._lines(b[0]) for b in [*parts[-1], block]) > TEX_LINES:
+                parts.append([])
+            parts[-1].append(block)
+        parts = [[self._tabular(*block) for block in part] for part in parts]
         notes = [f"Model alone: {self.alone}.", *(f"{note}." for note in self.notes())]
-        parts = [tabulars[at : at + TEX_BLOCKS] for at in range(0, len(tabulars), TEX_BLOCKS)]
         floats = [self._float(self.caption(), "tab", parts[0], notes if len(parts) == 1 else [])]
         for number, part in enumerate(parts[1:], 2):
             floats.append(self._float(self._of_model("Continued"), f"tab:{number}", part, []))
@@ -168,6 +174,11 @@ class Table:
             *(tex(self.costs.cell(explainer, c)) for c in costs),
         ]
         return self._rules(f"l{'c' * len(metrics)}{'r' * len(costs)}", heads, cells)
+
+    def _lines(self, metrics: Sequence[str]) -> int:
+        """Return how many lines a grid takes, with its head and its rules."""
+        rows = [[self.cell(name, metric).lines for metric in metrics] for name in self.controls]
+        return 5 + sum(max(lines, default=1) for lines in rows)
 
     def _passes(self) -> str:
         heads = [stacked(head.replace("`", "").split(" ", 1)) for head in PASSES.values()]
