@@ -39,5 +39,7 @@ def stacked(lines: Iterable[str]) -> str:
 
 
 def stacked_tex(lines: Sequence[str]) -> str:
-    """Return lines of LaTeX above each other in one cell; one line as it is."""
-    return lines[0] if len(lines) == 1 else r"\shortstack{" + r"\\".join(lines) + "}"
+    """Return lines of LaTeX below the first in one cell; one line as it is."""
+    if len(lines) == 1:
+        return lines[0]
+    return r"\begin{tabular}[t]{@{}c@{}}" + r"\\".join(lines) + r"\end{tabular}"
