@@ -103,6 +103,9 @@ def _diagram(ax: Axes, pairs: pd.DataFrame, looks: Mapping[str, Look]) -> None:
         crossbar_props={"color": "0.15", "linewidth": 2.2},
         color_palette={looks[name].name: looks[name].colour for name in ranks.index},
     )
+    for bars in drawn["crossbars"]:
+        for bar in bars:  # drawn over a set, whose order is another in each process
+            bar.set_xdata(sorted(bar.get_xdata()))
     air = 0.012 * np.ptp(ranks)
     for text in drawn["labels"]:
         text.set_color("black")
