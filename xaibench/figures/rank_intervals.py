@@ -47,7 +47,7 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
 
     def page(names: Sequence[str]) -> Figure:
         own = ranked[ranked["metric"].isin(names)]
-        return draw(own, reasons, looks_in(run.summary), choice.heading(run))
+        return draw(own, reasons, looks_in(run.summary), choice.plain_heading(run))
 
     if ranked["rank_low"].notna().any():
         yield from pages("rank_intervals", metrics, ABREAST, page)

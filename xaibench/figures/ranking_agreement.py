@@ -31,7 +31,7 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
         return
     own = rows[(rows[KEYS] == pd.Series(run.about)[KEYS]).all(axis=1)]
     if own.loc[own["kind"].isin(PAIRS), "tau"].notna().any():
-        heading = f"{choice.heading(run)}: {how_many(run.summary.iloc[0])}"
+        heading = f"{choice.plain_heading(run)}: {how_many(run.summary.iloc[0])}"
         yield "ranking_agreement", draw(own, labels(run.summary), heading)
 
 

@@ -5,7 +5,6 @@ Seconds and memory belong to the hardware, so they are never averaged over two k
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from xaibench.store.provenance import hardware
+from xaibench.store.recipe import manifest_of
 from xaibench.store.schema import ITEM, KEYS, SEED, TIMINGS
 from xaibench.store.training_seeds import numbered
 
@@ -89,9 +89,7 @@ def _timings(folder: Path) -> pd.DataFrame:
 
 def _device_of(folder: Path) -> str | None:
     """Return the hardware that a run's manifest names: older timings do not name theirs."""
-    file = folder / "manifest.json"
-    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    known: Mapping = found.get("environment", {})
+    known: Mapping = manifest_of(folder).get("environment", {})
     names = {"device", "threads", "processor"}
     return hardware(**{n: known[n] for n in names}) if names <= set(known) else None
 

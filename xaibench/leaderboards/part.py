@@ -39,8 +39,8 @@ class Part:
         Args:
             analysis: what ``analyse`` makes of the scores.
         """
-        for keys, rows in of_explainers(scores).groupby(KEYS, sort=False):
-            matrix = Matrix.of(rows)
+        parts = of_explainers(scores).groupby(KEYS, sort=False)
+        for (keys, rows), matrix in zip(parts, analysis.matrices, strict=True):
             of = lambda table, keys=keys: table[(table[KEYS] == list(keys)).all(axis=1)]
             yield cls(of(analysis.summary), of(analysis.seeds), matrix, _p_target(rows, matrix))
 
@@ -58,7 +58,7 @@ class Part:
     def explainers(self) -> list[str]:
         """Those that are no controls."""
         roles = self.summary.drop_duplicates("explainer")
-        return list(roles.loc[~roles["control"].astype(bool), "explainer"])
+        return list(roles.loc[~roles["control"], "explainer"])
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:

@@ -60,11 +60,13 @@ class Analysis:
         summary: one row for each data set, split, model, explainer and metric; see ``summarise``.
         pairs: one row for each of two explainers and metric; see ``contrasts.PAIRS``.
         seeds: one row for each explainer, metric and training seed; see ``seeds.by_seed``.
+        matrices: the values of each data set, split and model, in the order of the scores.
     """
 
     summary: pd.DataFrame
     pairs: pd.DataFrame
     seeds: pd.DataFrame
+    matrices: tuple[Matrix, ...]
 
 
 def summarise(scores: pd.DataFrame, **options: object) -> pd.DataFrame:
@@ -119,16 +121,17 @@ def analyse(
     if not parts:
         raise UserError("the scores hold no row with an explainer; was the run finished?")
     joined = lambda name: pd.concat([getattr(part, name) for part in parts], ignore_index=True)
-    return Analysis(*(joined(name) for name in ("summary", "pairs", "seeds")))
+    matrices = tuple(matrix for part in parts for matrix in part.matrices)
+    return Analysis(*(joined(name) for name in ("summary", "pairs", "seeds")), matrices)
 
 
 def _analyse_one(
     rows: pd.DataFrame, *, flips: int, resamples: int, seed: int, confidence: float
 ) -> Analysis:
     matrix = Matrix.of(rows)
-    clusters = Clusters.of(matrix.values.to_numpy(), matrix.groups)
-    pairs, likeness = contrasts(matrix, flips=flips, seed=seed, confidence=confidence)
     values = matrix.values.to_numpy()
+    clusters = Clusters.of(values, matrix.groups)
+    pairs, likeness = contrasts(matrix, flips=flips, seed=seed, confidence=confidence)
     bounds = bounds_of(rows.drop_duplicates(["metric", "explainer"]), values)
     low, high = mean_interval(
         clusters,
@@ -142,12 +145,12 @@ def _analyse_one(
     cells = rows.assign(value=usable_values(rows)).groupby(["metric", "explainer"], sort=False)
     told = pd.DataFrame([_counts(cell) for _, cell in cells])
     table = pd.concat([matrix.columns, told], axis=1)
-    table = table.astype({"higher_is_better": "boolean", "control": bool})
+    table = table.astype({"higher_is_better": "boolean"})
     table = table.assign(mean=clusters.mean, low=low, high=high, confidence=confidence)
     table["n_groups"] = clusters.groups
     each = by_seed(matrix)
     table = pd.concat([table, spreads(matrix, clusters, each)], axis=1)
-    table = _with_ranks(table, pairs, matrix)
+    table = _with_ranks(table, pairs)
     table = _with_marks(table, pairs, likeness, 1 - confidence)
     items = rows.drop_duplicates("image")
     about = {key: rows[key].iloc[0] for key in KEYS}
@@ -156,7 +159,7 @@ def _analyse_one(
     table = table.assign(**about, seeds=len(np.unique(matrix.seeds)), tests=tests)
     keys = {key: about[key] for key in KEYS}
     first = lambda frame: frame.assign(**keys)[[*KEYS, *frame.columns]]
-    return Analysis(table[[*KEYS, *COLUMNS]], first(pairs), first(each))
+    return Analysis(table[[*KEYS, *COLUMNS]], first(pairs), first(each), (matrix,))
 
 
 def _counts(cell: pd.DataFrame) -> dict[str, object]:
@@ -176,7 +179,7 @@ def _counts(cell: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def _with_ranks(table: pd.DataFrame, pairs: pd.DataFrame, matrix: Matrix) -> pd.DataFrame:
+def _with_ranks(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """Return the table with rank, its interval, tie letters, and whether a row may be the best."""
     direction = table["higher_is_better"].map({True: 1.0, False: -1.0}).astype(float)
     table = table.assign(rank=(-direction * table["mean"]).groupby(table["metric"]).rank())

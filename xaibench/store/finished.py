@@ -68,8 +68,7 @@ class FinishedRun:
     @cached_property
     def predictions(self) -> pd.DataFrame | None:
         """Return the rows of ``every_prediction`` that are about the first training seed."""
-        rows = self.every_prediction
-        return None if rows is None else of_first(rows).reset_index(drop=True)
+        return _of_first(self.every_prediction)
 
     @cached_property
     def every_validation(self) -> pd.DataFrame | None:
@@ -81,8 +80,7 @@ class FinishedRun:
     @cached_property
     def validation(self) -> pd.DataFrame | None:
         """Return the rows of ``every_validation`` that are about the first training seed."""
-        rows = self.every_validation
-        return None if rows is None else of_first(rows).reset_index(drop=True)
+        return _of_first(self.every_validation)
 
     def has(self, name: str) -> bool:
         path = self.folder / name
@@ -122,6 +120,10 @@ class FinishedRun:
     def maps(self) -> AbstractContextManager[h5py.File | None]:
         path = self.folder / "maps.h5"
         return h5py.File(path) if path.is_file() else nullcontext()
+
+
+def _of_first(rows: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if rows is None else of_first(rows).reset_index(drop=True)
 
 
 def aligned(ids: Sequence[str], predictions: pd.DataFrame) -> pd.DataFrame:

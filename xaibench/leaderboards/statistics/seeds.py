@@ -81,7 +81,7 @@ def spreads(matrix: Matrix, clusters: Clusters, told: pd.DataFrame) -> pd.DataFr
         None if not several or pd.isna(low) else f"{low:g}" if low == high else f"{low:g}–{high:g}"
         for low, high in ranks.to_numpy()
     ]
-    able = set(matrix.columns.loc[~matrix.columns["control"].astype(bool), "explainer"])
+    able = set(matrix.columns.loc[~matrix.columns["control"], "explainer"])
     ranked = told[told["explainer"].isin(able)].dropna(subset="rank")
     best = ranked.loc[ranked.groupby(["metric", SEED])["rank"].idxmin()]
     tops = best.groupby("metric")["explainer"].nunique()
