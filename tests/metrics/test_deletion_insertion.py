@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from pixel_twin import PIXELS, literal_curve, random_maps
 from torch import nn
 
 from xaibench.checks.stage import toy_batch, toy_model
@@ -17,31 +18,6 @@ from xaibench.metrics.insertion import Insertion
 from xaibench.models.base import Classifier
 
 METRICS = {"deletion": Deletion, "insertion": Insertion}
-PIXELS = 32 * 32
-
-
-def random_maps(count: int = 5) -> torch.Tensor:
-    """Maps without ties."""
-    generator = torch.Generator().manual_seed(3)
-    orders = [torch.randperm(PIXELS, generator=generator) for _ in range(count)]
-    return torch.stack(orders).view(count, 32, 32) / PIXELS - 0.5
-
-
-@torch.no_grad()
-def literal_curve(name, model, image, target, relevance, fill, steps, space):
-    """Petsiuk et al. 2018: n_k = round(k / S HW) pixels gone (or back) at step k; trapezoid."""
-    ranking = sorted(range(PIXELS), key=lambda p: -relevance.flatten()[p].item())
-    xs, ys = [], []
-    for k in range(steps + 1):
-        n = math.floor(k * PIXELS / steps + 0.5)
-        start, other = (image, fill) if name == "deletion" else (fill, image)
-        shown = start.clone()
-        for p in ranking[:n]:
-            shown[:, p // 32, p % 32] = other[:, p // 32, p % 32]
-        xs.append(n / PIXELS)
-        ys.append(model.score(shown[None], target[None], space).item())
-    area = sum((xs[k + 1] - xs[k]) * (ys[k] + ys[k + 1]) / 2 for k in range(steps))
-    return xs, ys, area
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -56,7 +32,9 @@ def test_equals_loop_over_pixels(name, fill, head, steps, space):
     fills, curve = fill_images(batch, fill), scores.curves[name]
     for i in range(2):
         image, target = batch.images[i], batch.targets[i]
-        xs, ys, area = literal_curve(name, model, image, target, maps[i], fills[i], steps, space)
+        ranking = sorted(range(PIXELS), key=lambda p, i=i: -maps[i].flatten()[p].item())
+        ends = (image, fills[i]) if name == "deletion" else (fills[i], image)
+        xs, ys, area = literal_curve(model, *ends, target, ranking, steps, space)
         assert curve.x[i].tolist() == pytest.approx(xs, abs=1e-7)
         assert curve.y[i].tolist() == pytest.approx(ys, abs=1e-6)
         assert scores.values[name][i].item() == pytest.approx(area, abs=1e-6)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
+from pixel_twin import PIXELS, literal_curve, random_maps
 from torch import nn
 
 from xaibench.checks.stage import toy_batch, toy_model
@@ -13,29 +12,6 @@ from xaibench.engine import fill_images
 from xaibench.metrics.deletion import Deletion
 from xaibench.metrics.srg import Srg
 from xaibench.models.base import Classifier
-
-PIXELS = 32 * 32
-
-
-def random_maps(count: int = 5) -> torch.Tensor:
-    """Maps without ties."""
-    generator = torch.Generator().manual_seed(4)
-    orders = [torch.randperm(PIXELS, generator=generator) for _ in range(count)]
-    return torch.stack(orders).view(count, 32, 32) / PIXELS - 0.5
-
-
-@torch.no_grad()
-def literal_area(model, image, target, ranking, fill, steps, space):
-    """Pixels of a ranking replaced one step after the other; the trapezoid over true fractions."""
-    xs, ys = [], []
-    for k in range(steps + 1):
-        n = math.floor(k * PIXELS / steps + 0.5)
-        shown = image.clone()
-        for p in ranking[:n]:
-            shown[:, p // 32, p % 32] = fill[:, p // 32, p % 32]
-        xs.append(n / PIXELS)
-        ys.append(model.score(shown[None], target[None], space).item())
-    return sum((xs[k + 1] - xs[k]) * (ys[k] + ys[k + 1]) / 2 for k in range(steps))
 
 
 @pytest.mark.parametrize(
@@ -48,9 +24,9 @@ def test_equals_loop_over_pixels(head, steps, fill, space):
     fills = fill_images(batch, fill)
     for i in range(3):
         rising = sorted(range(PIXELS), key=lambda p, i=i: maps[i].flatten()[p].item())
-        about = (model, batch.images[i], batch.targets[i])
-        lerf = literal_area(*about, rising, fills[i], steps, space)
-        morf = literal_area(*about, rising[::-1], fills[i], steps, space)
+        about = (model, batch.images[i], fills[i], batch.targets[i])
+        *_, lerf = literal_curve(*about, rising, steps, space)
+        *_, morf = literal_curve(*about, rising[::-1], steps, space)
         assert values[i].item() == pytest.approx(lerf - morf, abs=1e-6)
 
 
