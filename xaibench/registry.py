@@ -1,7 +1,8 @@
-"""Finds plugins by name: folder stems, entry points, and files named in a config.
+"""Finds plugins by name: our folders, entry points, files named in a config, dotted paths.
 
-Listing reads source as text and never imports a plugin, so it needs no torch. A plugin is
-imported when it is asked for by name.
+In our folders the file's stem is the name, ``FAMILY.stem`` in the folder of a family that another
+library gives. Listing reads source as text and never imports a plugin, so it needs no torch. A
+plugin is imported when it is asked for by name.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ T = TypeVar("T", bound=type)
 
 
 def register(kind: str) -> Callable[[T], T]:
-    """Mark a class as the plugin of its file; the file's stem is its name."""
+    """Mark a class as the plugin of its file; the file's stem is its name, see above."""
 
     def mark(cls: T) -> T:
         if getattr(cls, "kind", None) != kind:
             raise UserError(f"{cls.__module__}: @register({kind!r}) on a class that is no {kind}")
-        cls.name = cls.__module__.rpartition(".")[2]
+        module, ours = cls.__module__, f"xaibench.{kind}s."
+        own = module.startswith(ours)
+        cls.name = _name(*module.removeprefix(ours).split(".")) if own else module.split(".")[-1]
         return cls
 
     return mark
@@ -56,15 +59,18 @@ class Registry:
     def __init__(self, files: Iterable[Path] = ()) -> None:
         self._plugins: dict[tuple[str, str], Plugin] = {}
         for kind in KINDS:
-            for path in sorted((Path(__file__).parent / f"{kind}s").glob("*.py")):
-                if plugin := _read(path, f"xaibench.{kind}s.{path.stem}", "xaibench"):
+            folder = Path(__file__).parent / f"{kind}s"
+            for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
+                parts = path.relative_to(folder).with_suffix("").parts
+                module = ".".join(("xaibench", folder.name, *parts))
+                if plugin := _read(path, _name(*parts), module, "xaibench"):
                     self._add(plugin)
             for point in importlib.metadata.entry_points(group=f"xaibench.{kind}s"):
                 self._add(_from_entry_point(kind, point))
         for path in files:
             if not path.is_file():
                 raise UserError(f"plugin file {path} does not exist")
-            plugin = _read(path, f"xaibench_plugin.{path.stem}", str(path))
+            plugin = _read(path, path.stem, f"xaibench_plugin.{path.stem}", str(path))
             if plugin is None:
                 raise UserError(f"{path}: no plugin; put @register({KINDS[2]!r}) on its class")
             self._add(plugin)
@@ -83,14 +89,29 @@ class Registry:
     def names(self, kind: str) -> list[str]:
         return [p.name for p in self.plugins() if p.kind == kind]
 
-    def load(self, kind: str, name: str) -> type:
-        """Return the plugin's class; UserError lists the names that exist."""
+    def find(self, kind: str, name: str) -> Plugin:
+        """Return a plugin by name or dotted path (``package.module:Class``).
+
+        Raises:
+            UserError: no such plugin; lists the names that exist.
+        """
+        if ":" in name:
+            return _from_path(kind, name)
         if (kind, name) not in self._plugins:
             raise UserError(f"unknown {kind} {name!r}{did_you_mean(name, self.names(kind))}")
-        return self._plugins[kind, name].load()
+        return self._plugins[kind, name]
+
+    def load(self, kind: str, name: str) -> type:
+        """Return the class of a plugin; see ``find``."""
+        return self.find(kind, name).load()
 
 
-def _read(path: Path, module: str, source: str) -> Plugin | None:
+def _name(*parts: str) -> str:
+    """Return a plugin's name: a family's folder ends in ``_`` where a plugin has its name, too."""
+    return ".".join(part.rstrip("_") for part in parts)
+
+
+def _read(path: Path, name: str, module: str, source: str) -> Plugin | None:
     """Return the plugin that a file defines, by reading it; None where it defines none."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -113,12 +134,12 @@ def _read(path: Path, module: str, source: str) -> Plugin | None:
         raise UserError(f"{path}: unknown kind of plugin{did_you_mean(str(kind), KINDS)}")
     doc = ast.get_docstring(node) or ast.get_docstring(tree) or ""
     load = lambda: getattr(_import(module, path), node.name)
-    return Plugin(kind, path.stem, doc.partition("\n")[0], source, load)
+    return Plugin(kind, name, doc.partition("\n")[0], source, load)
 
 
 def _import(module: str, path: Path) -> object:
     if not module.startswith("xaibench_plugin."):
-        return importlib.import_module(module)
+        return _import_ours(module)
     spec = importlib.util.spec_from_file_location(module, path)
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[module] = loaded  # dataclasses look their module up by name
@@ -127,6 +148,44 @@ def _import(module: str, path: Path) -> object:
     except Exception as error:
         raise UserError(f"{path}: failed to import: {type(error).__name__}: {error}") from error
     return loaded
+
+
+def _import_ours(module: str) -> object:
+    """Import one of our own plugins; a family's library may be missing, which is told."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package == "xaibench":
+            raise
+        _, kinds, *parts = module.split(".")
+        name = _name(*parts)
+        raise UserError(
+            f"{kinds[:-1]} {name!r} needs the package {package!r}, which is not installed; "
+            f"pip install 'xaibench[{name.partition('.')[0]}]'"
+        ) from None
+
+
+def _from_path(kind: str, path: str) -> Plugin:
+    module, _, attribute = path.partition(":")
+
+    def load() -> type:
+        try:
+            cls = importlib.import_module(module)
+            for part in attribute.split("."):
+                cls = getattr(cls, part)
+        except Exception as error:
+            raise UserError(
+                f"{kind} {path!r} cannot be imported: {type(error).__name__}: {error}; "
+                "write `package.module:Class`, of a package that is installed or on PYTHONPATH"
+            ) from error
+        if not inspect.isclass(cls) or getattr(cls, "kind", None) != kind:
+            raise UserError(f"{path!r} is no {kind} class")
+        # A subclass: under its own name, if it has one, the class stays what it was.
+        own = {"name": path, "__doc__": cls.__doc__, "__module__": cls.__module__}
+        return type(cls.__name__, (cls,), own)
+
+    return Plugin(kind, path, "", module, load)
 
 
 def _from_entry_point(kind: str, point: importlib.metadata.EntryPoint) -> Plugin:

@@ -87,16 +87,21 @@ def _plugin_name(
         raise document.error(
             place, f"says no plugin; add `use:`{did_you_mean('', registry.names(kind))}"
         )
-    if name not in registry.names(kind):
-        at = (*place, "use") if "use" in (document.at(place) or {}) else place
-        hint = did_you_mean(name, registry.names(kind))
-        raise document.error(at, f"unknown {kind} {name!r}{hint}")
+    at = (*place, "use") if "use" in (document.at(place) or {}) else place
+    try:
+        registry.find(kind, name)
+    except UserError as error:
+        raise document.error(at, str(error)) from None
     return name, parameters
 
 
 def _plugin(kind: str, place: tuple[str, ...], document: Document, registry: Registry) -> Any:
     name, parameters = _plugin_name(kind, place, document, registry)
-    plugin = checked(registry.load(kind, name), parameters, document, place)
+    try:
+        cls = registry.load(kind, name)
+    except UserError as error:
+        raise document.error(place, str(error)) from None
+    plugin = checked(cls, parameters, document, place)
     _validate(plugin, parameters, document, place)
     return plugin
 

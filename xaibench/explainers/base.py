@@ -10,12 +10,16 @@ from typing import ClassVar, Literal, final
 import torch
 from pydantic import ConfigDict
 
-from xaibench.engine import Batch, Maps
+from xaibench.engine import Batch, Maps, Pixels
 from xaibench.errors import PluginError
 from xaibench.models.base import Classifier, PassCount
 from xaibench.segmentation.base import Segmentation
 
 MapStatus = Literal["ok", "constant", "nan"]
+Need = Literal[
+    "scores", "gradients", "feature maps", "linear head", "tokens", "attention", "no fixed size"
+]
+"""What an explainer may ask of a model; see ``Explainer.needs``."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Explainer(ABC):
     """True for a map that knows nothing of the model: a row that every table needs."""
     draws: ClassVar[int] = 1
     """Maps an image, each of other seeds, over which its scores are averaged; the first is kept."""
+    needs: ClassVar[tuple[Need, ...]] = ("scores",)
+    """What it asks of a model, for people; ``check`` is what looks whether a model has it."""
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     def validate(self) -> None:
@@ -56,6 +62,24 @@ class Explainer(ABC):
 
     def check(self, model: Classifier) -> None:
         """Raise UserError where the model lacks what the explainer needs; runs before the run."""
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount | None:
+        """Return the passes that explaining the batch takes, all images together.
+
+        None where nobody can say before: it depends on what is found on the way. Scores that a
+        block shares (``unmasked_score``) are counted for nobody.
+        """
+        return None
+
+    def on_linear_model(self, weights: Pixels, batch: Batch) -> Maps | None:
+        """Return the maps that it must give where each target's score is ``sum(weights * image)``.
+
+        None where it promises nothing there. A conformance check compares.
+
+        Args:
+            weights: of each image's own target, one a channel and pixel.
+        """
+        return None
 
     def facts(self, model: Classifier) -> dict[str, object]:
         """Return what was resolved from the model (such as the layer), for tables and manifest."""

@@ -27,7 +27,7 @@ from xaibench.engine import (
 )
 from xaibench.engine.likeness import LIKENESSES, WINDOW, Likeness
 from xaibench.errors import PluginError, UserError
-from xaibench.models.base import Classifier
+from xaibench.models.base import Classifier, PassCount
 from xaibench.types import Labels, Precision, Space, Task
 
 
@@ -74,6 +74,14 @@ class Metric(ABC):
 
     def check(self, size: tuple[int, int]) -> None:
         """Raise UserError where images of (height, width) are not for it; runs before training."""
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount | None:
+        """Return the passes that scoring a map of each image takes, all images together.
+
+        None where nobody can say before. Scores that a block shares (``unmasked_score``,
+        ``filled_score``) are counted for nobody.
+        """
+        return None
 
     def value_names(self, masks: tuple[str, ...]) -> list[str]:
         """Return the names of the values that it gives, for a data set with these masks."""

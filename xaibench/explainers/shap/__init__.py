@@ -1,0 +1,1 @@
+"""shap's explainers: a file a plugin; what they share is in ``base``."""
