@@ -164,21 +164,27 @@ def layer_name(explainer: Explainer, model: Classifier, layer: str | None) -> st
     return name
 
 
-def check_layer(explainer: Explainer, model: Classifier, layer: str | None) -> None:
-    """Raise UserError where the layer's output are no maps (batch, channels, height, width)."""
-    name, shapes = layer_name(explainer, model, layer), []
-    module, before = model.module(name), model.passes.copy()
+def layer_shape(model: Classifier, name: str, images: Pixels) -> tuple[int, ...]:
+    """Return the shape of a layer's output, () where it is no tensor; not counted as a pass."""
+    shapes, before = [()], model.passes.copy()
     with torch.no_grad(), model.as_found():
-        module.register_forward_hook(
+        model.module(name).register_forward_hook(
             lambda _, __, output: shapes.append(tuple(getattr(output, "shape", ())))
         )
         model.eval()
-        model(model.example())
-    model.passes = before  # a check costs the run nothing
-    if not shapes or len(shapes[-1]) != 4 or getattr(model.net, "output_fmt", "NCHW") == "NHWC":
+        model(images)
+    model.passes.forward = before.forward
+    return shapes[-1]
+
+
+def check_layer(explainer: Explainer, model: Classifier, layer: str | None) -> None:
+    """Raise UserError where the layer's output are no maps (batch, channels, height, width)."""
+    name = layer_name(explainer, model, layer)
+    shape = layer_shape(model, name, model.example())
+    if len(shape) != 4 or getattr(model.net, "output_fmt", "NCHW") == "NHWC":
         raise UserError(
-            f"{explainer.name}: layer {name!r} gives {shapes[-1] if shapes else 'nothing'}, and "
-            "must give maps (batch, channels, height, width); set `layer` to a convolutional layer"
+            f"{explainer.name}: layer {name!r} gives {shape or 'no maps'}, and must give maps "
+            "(batch, channels, height, width); set `layer` to a convolutional layer"
         )
 
 

@@ -32,7 +32,7 @@ class Lime(RegionAttribution):
     Cost: ``samples`` passes. Source: Ribeiro et al. 2016, "Why should I trust you?", equation 1.
     """
 
-    samples: PositiveInt = 500
+    samples: PositiveInt = 100
     alpha: NonNegativeFloat = 0.0001
     kernel_width: PositiveFloat = 1.0
 

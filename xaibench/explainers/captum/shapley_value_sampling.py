@@ -32,7 +32,7 @@ class ShapleyValueSampling(RegionAttribution):
     calculation of the Shapley value based on sampling".
     """
 
-    samples: PositiveInt = 10
+    samples: PositiveInt = 5
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount(int((self.samples * segments_of(batch) + 1).sum()), 0)
