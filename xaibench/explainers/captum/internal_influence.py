@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from captum.attr import InternalInfluence as Peer
 from pydantic import PositiveInt
+from torch import Tensor
 
 from xaibench.engine import Batch, Fill, fill_images
 from xaibench.explainers.captum.base import (
-    Attributions,
     LayerAttribution,
     inputs,
     score_function,
@@ -38,7 +38,7 @@ class InternalInfluence(LayerAttribution):
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount(self.steps * len(batch), self.steps * len(batch))
 
-    def attributions(self, model: Classifier, batch: Batch) -> Attributions:
+    def at_layer(self, model: Classifier, batch: Batch) -> Tensor:
         return Peer(score_function(model, self.space), self.module(model)).attribute(
             inputs(batch),
             baselines=fill_images(batch, self.baseline),

@@ -10,11 +10,11 @@ from captum.attr import KernelShap as Peer
 from pydantic import Field
 
 from xaibench.engine import Batch, fill_images
+from xaibench.engine.seeding import seeded
 from xaibench.explainers.captum.base import (
     Attributions,
     RegionAttribution,
     score_function,
-    seeded,
     segments_of,
 )
 from xaibench.models.base import Classifier, PassCount

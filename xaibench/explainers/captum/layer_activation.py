@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from captum.attr import LayerActivation as Peer
+from torch import Tensor
 
 from xaibench.engine import Batch
 from xaibench.explainers.captum.base import (
-    Attributions,
     LayerAttribution,
     score_function,
 )
@@ -31,6 +31,6 @@ class LayerActivation(LayerAttribution):
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount(len(batch), 0)
 
-    def attributions(self, model: Classifier, batch: Batch) -> Attributions:
+    def at_layer(self, model: Classifier, batch: Batch) -> Tensor:
         peer = Peer(score_function(model, "logit"), self.module(model))
         return peer.attribute(batch.images, additional_forward_args=(batch.targets,))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from captum.attr import LayerConductance as Peer
 from pydantic import PositiveInt
+from torch import Tensor
 
 from xaibench.engine import Batch, Fill, fill_images
 from xaibench.explainers.captum.base import (
-    Attributions,
     LayerAttribution,
     inputs,
     score_function,
@@ -45,7 +45,7 @@ class LayerConductance(LayerAttribution):
         passes = len(batch) * (self.steps + pieces)
         return PassCount(passes, passes)
 
-    def attributions(self, model: Classifier, batch: Batch) -> Attributions:
+    def at_layer(self, model: Classifier, batch: Batch) -> Tensor:
         return Peer(score_function(model, self.space), self.module(model)).attribute(
             inputs(batch),
             baselines=fill_images(batch, self.baseline),

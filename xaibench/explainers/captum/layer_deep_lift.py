@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from captum.attr import LayerDeepLift as Peer
+from torch import Tensor
 
 from xaibench.engine import Batch, Fill, fill_images
 from xaibench.engine.hookable import hookable
 from xaibench.explainers.captum.base import (
-    Attributions,
     LayerAttribution,
     RowWise,
     check_deep_lift,
@@ -49,7 +49,7 @@ class LayerDeepLift(LayerAttribution):
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount(2 * len(batch), 2 * len(batch))
 
-    def attributions(self, model: Classifier, batch: Batch) -> Attributions:
+    def at_layer(self, model: Classifier, batch: Batch) -> Tensor:
         with hookable(model, layer_name(self, model, self.layer)) as score:
             return _Peer(score, score.mark).attribute(
                 inputs(batch),

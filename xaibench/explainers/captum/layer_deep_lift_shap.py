@@ -7,11 +7,11 @@ from typing import Annotated
 
 from captum.attr import LayerDeepLiftShap as Peer
 from pydantic import Field
+from torch import Tensor
 
 from xaibench.engine import Batch
 from xaibench.engine.hookable import hookable
 from xaibench.explainers.captum.base import (
-    Attributions,
     Background,
     LayerAttribution,
     RowWise,
@@ -55,7 +55,7 @@ class LayerDeepLiftShap(LayerAttribution):
         passes = 2 * self.baselines * len(batch)
         return PassCount(passes, passes)
 
-    def attributions(self, model: Classifier, batch: Batch) -> Attributions:
+    def at_layer(self, model: Classifier, batch: Batch) -> Tensor:
         with hookable(model, layer_name(self, model, self.layer)) as score:
             return _Peer(score, score.mark).attribute(
                 inputs(batch),

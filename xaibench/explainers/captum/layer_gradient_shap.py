@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from captum.attr import LayerGradientShap as Peer
 from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
 
 from xaibench.engine import Batch
+from xaibench.engine.seeding import seeded
 from xaibench.explainers.captum.base import (
-    Attributions,
     Background,
     LayerAttribution,
     background,
     inputs,
     score_function,
-    seeded,
 )
 from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
@@ -47,7 +47,7 @@ class LayerGradientShap(LayerAttribution):
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount(3 * self.samples * len(batch), self.samples * len(batch))
 
-    def attributions(self, model: Classifier, batch: Batch) -> Attributions:
+    def at_layer(self, model: Classifier, batch: Batch) -> Tensor:
         with seeded(int(batch.seeds), model.device):
             return Peer(score_function(model, self.space), self.module(model)).attribute(
                 inputs(batch),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from captum.attr import LayerGradientXActivation as Peer
+from torch import Tensor
 
 from xaibench.engine import Batch
 from xaibench.explainers.captum.base import (
-    Attributions,
     LayerAttribution,
     inputs,
     score_function,
@@ -36,6 +36,6 @@ class LayerGradientXActivation(LayerAttribution):
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount(len(batch), len(batch))
 
-    def attributions(self, model: Classifier, batch: Batch) -> Attributions:
+    def at_layer(self, model: Classifier, batch: Batch) -> Tensor:
         peer = Peer(score_function(model, self.space), self.module(model))
         return peer.attribute(inputs(batch), additional_forward_args=(batch.targets,))

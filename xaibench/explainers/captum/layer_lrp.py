@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from captum.attr import LayerLRP as Peer
 from pydantic import PositiveFloat
+from torch import Tensor
 
 from xaibench.engine import Batch
 from xaibench.explainers.captum.base import (
-    Attributions,
     LayerAttribution,
     check_layer,
     check_lrp,
@@ -44,7 +44,7 @@ class LayerLrp(LayerAttribution):
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount(2 * len(batch), len(batch))
 
-    def attributions(self, model: Classifier, batch: Batch) -> Attributions:
+    def at_layer(self, model: Classifier, batch: Batch) -> Tensor:
         with propagating(model, self.epsilon, layer_name(self, model, self.layer)) as score:
             relevance = Peer(score, score.mark).attribute(*normalised_inputs(model, batch))
         return relevance * sign_of_logit(model, batch)

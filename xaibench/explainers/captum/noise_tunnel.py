@@ -9,8 +9,9 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 
 from xaibench.engine import Batch, Maps
+from xaibench.engine.seeding import seeded
 from xaibench.errors import UserError, did_you_mean
-from xaibench.explainers.captum.base import Attribution, Attributions, seeded
+from xaibench.explainers.captum.base import Attribution, Attributions
 from xaibench.models.base import Classifier, PassCount
 from xaibench.randomness import draw_seeds
 from xaibench.registry import Registry, register
@@ -21,8 +22,8 @@ from xaibench.registry import Registry, register
 class NoiseTunnel(Attribution):
     """Attributions of noisy copies of the image: their mean, their mean square, or their variance.
 
-    ``of`` names the captum attribution, which has its defaults; ``variant``: ``smoothgrad`` the mean
-    (signed as ``of`` is), ``smoothgrad_sq`` the mean square, ``vargrad`` the variance (both not
+    ``of`` names the captum attribution, which has its defaults; ``variant``: ``smoothgrad`` the
+    mean (signed as ``of`` is), ``smoothgrad_sq`` the mean square, ``vargrad`` the variance (not
     negative), taken before channels become one number. ``samples`` copies with normal noise of
     deviation ``stdev`` in the unit of [0, 1] images, drawn from the image's seed. captum: 5
     samples, deviation 1. Cost: ``samples`` times that of ``of``. Source: Smilkov et al. 2017,

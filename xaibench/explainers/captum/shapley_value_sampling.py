@@ -8,11 +8,11 @@ from captum.attr import ShapleyValueSampling as Peer
 from pydantic import PositiveInt
 
 from xaibench.engine import Batch, Maps, Pixels, fill_images
+from xaibench.engine.seeding import seeded
 from xaibench.explainers.captum.base import (
     Attributions,
     RegionAttribution,
     score_function,
-    seeded,
     segment_sums,
     segments_of,
 )
