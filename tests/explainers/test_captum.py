@@ -12,6 +12,7 @@ import pytest
 import timm
 import torch
 from captum._utils.models.linear_model import SkLearnLasso
+from captum.attr._utils.custom_modules import Addition_Module
 from torch import nn
 from torch.nn import functional as F
 
@@ -155,7 +156,8 @@ def test_leaves_everything_as_found(name):
     assert [p.requires_grad for p in model.parameters()] == wants
     assert all(map(torch.equal, model.parameters(), weights))
     assert all(p.grad is None for p in model.parameters())
-    assert torch.equal(batch.images, images) and not batch.images.requires_grad
+    assert torch.equal(batch.images, images)
+    assert not batch.images.requires_grad
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -288,8 +290,6 @@ class Plain(nn.Module):
 
     def __init__(self):
         super().__init__()
-        from captum.attr._utils.custom_modules import Addition_Module
-
         self.stem, self.act = nn.Conv2d(3, 6, 5, 3), nn.ReLU()
         self.inner, self.add, self.end = nn.Conv2d(6, 6, 3, 1, 1), Addition_Module(), nn.ReLU()
         self.last, self.pool, self.fc = nn.Conv2d(6, 5, 3), nn.AdaptiveAvgPool2d(1), nn.Linear(5, 3)
@@ -382,7 +382,7 @@ def test_max_pooling_in_deep_lift_is_each_image_s_own():
     assert RowWise._backward_hook is not peers.DeepLift._backward_hook
 
 
-def linear_model(batch, baseless=True):
+def linear_model(batch):
     linear = nn.Linear(batch.images[0].numel(), 2, bias=False)
     net = nn.Sequential(nn.Flatten(), linear)
     model = classifier(net, "regression", channels=3, mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -504,7 +504,7 @@ def test_a_network_that_cannot_be_traced_is_refused():
 def test_a_model_without_a_layer_to_read_is_refused():
     model = toy("softmax", 3)
     model.cam_layer = None
-    with pytest.raises(UserError, match="captum.layer_grad_cam: the model names no layer"):
+    with pytest.raises(UserError, match=r"captum\.layer_grad_cam: the model names no layer"):
         make("layer_grad_cam").check(model)
     with pytest.raises(UserError, match="must give maps"):
         make("layer_grad_cam", layer="patch_embed").check(vit())

@@ -173,7 +173,7 @@ RESHAPING: frozenset[object] = frozenset(
 """Functions of a network that move numbers and change none."""
 
 LINEAR: frozenset[object] = RESHAPING | frozenset(
-    {operator.add, operator.iadd, torch.add, "add", "add_", torch.mean, "mean", "sum"}
+    {operator.add, operator.iadd, operator.sub, torch.add, "add", "add_", torch.mean, "mean", "sum"}
     | {F.batch_norm, F.avg_pool2d, F.adaptive_avg_pool2d, F.pad}
 )
 """Functions of a network that are linear in what they are given, up to a constant."""
