@@ -251,7 +251,8 @@ def peer(stem, model, image, target, segments, seed, drawn):
         places = layer(torch.zeros(1, 16, 9, 12)).shape[2:].numel()
         mask = torch.arange(places).view(1, 1, 9, 12)
         method = peers.LayerFeatureAblation(prob, layer)
-        return method.attribute(image, layer_mask=mask, **call)[:, 0]
+        # As many at a time as ours: drops of a probability feel the rounding of another batch.
+        return method.attribute(image, layer_mask=mask, perturbations_per_eval=4, **call)[:, 0]
     assert stem == "noise_tunnel"
     method = peers.NoiseTunnel(peers.Saliency(logit))
     with seeded(seed, torch.device("cpu")):
@@ -282,7 +283,8 @@ def test_equals_captum_called_directly(name):
         if twin.shape[1:] != (33, 47):
             twin = F.interpolate(twin[:, None], (33, 47), mode="bilinear")[:, 0]
         assert gap(maps[at], twin.float()) <= 1e-5
-        assert float(twin.max() - twin.min()) > 1e-5
+        # The gradient behind which only an average follows is the same everywhere.
+        assert stem == "internal_influence" or float(twin.max() - twin.min()) > 1e-5
 
 
 class Plain(nn.Module):

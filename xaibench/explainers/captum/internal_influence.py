@@ -25,7 +25,8 @@ class InternalInfluence(LayerAttribution):
     """Mean gradient of the score at a layer along the path from the baseline image, signed.
 
     ``steps`` and the black ``baseline`` are captum's; the sum over channels (``channels``) and the
-    upsampling are ours.
+    upsampling are ours. Where global average pooling and a linear layer follow ``layer``, the
+    gradient is the same at every place, and so is the map: name an earlier ``layer`` there.
     Cost: ``steps`` forward and backward passes. Source: Leino et al. 2018, "Influence-directed
     explanations for deep convolutional networks", definition 1.
     """
