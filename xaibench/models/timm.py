@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import threading
 import urllib.request
 from dataclasses import dataclass
@@ -14,19 +13,12 @@ import huggingface_hub
 import timm
 import torch
 from pydantic import PositiveInt
+from timm.layers import PatchEmbed
 from torch import nn
 
 from xaibench.errors import UserError, did_you_mean
 from xaibench.models.base import Classifier, Model, head_for
-from xaibench.networks.parts import (
-    cam_layer,
-    classifier_name,
-    pool_name,
-    replace_head,
-    stages,
-    tame_head,
-)
-from xaibench.networks.tokens import TokenGrid, token_grid
+from xaibench.networks.parts import classifier_name, places, replace_head, tame_head
 from xaibench.networks.weight_files import GreyStem, load_weights
 from xaibench.registry import register
 from xaibench.types import Task
@@ -79,23 +71,18 @@ class Timm(Model):
         per_channel = lambda values: (
             tuple(values) if channels == len(values) else (sum(values) / len(values),) * channels
         )
-        name = classifier_name(net)
-        tokens = token_grid(net, size)
-        linear = name is not None and isinstance(net.get_submodule(name), nn.Linear)
+        known = _places(net, self.architecture, (channels, *size))
+        if self.cam_layer is not None:
+            known["cam_layer"] = self.cam_layer
         return Classifier(
             net,
             head=head,
             classes=classes,
             mean=per_channel(config["mean"]),
             std=per_channel(config["std"]),
-            cam_layer=self.cam_layer or _cam_layer(net, name, tokens, (channels, *size)),
-            linear_head=name if linear else None,
-            pool=pool_name(net),
             input_shape=(channels, *size),
-            stages=stages(net, name),
-            tokens=tokens,
-            head_module=name,
             weights=used,
+            **known,
         )
 
     def _net(self, pretrained: bool, options: dict[str, object]) -> nn.Module:
@@ -152,16 +139,26 @@ class Timm(Model):
         )
 
 
-def _cam_layer(
-    net: nn.Module, head: str | None, tokens: TokenGrid, shape: tuple[int, int, int]
-) -> str | None:
-    training = net.training
+def _places(net: nn.Module, architecture: str, shape: tuple[int, int, int]) -> dict[str, object]:
+    """Return ``parts.places``; a UserError where the network cannot take images of the shape."""
+    height, width = shape[1:]
+    embed = getattr(net, "patch_embed", None)
+    if isinstance(embed, PatchEmbed) and not embed.dynamic_img_pad:
+        patch = embed.patch_size
+        nearest = [max(p, p * round(s / p)) for s, p in zip((height, width), patch, strict=True)]
+        if nearest != [height, width]:
+            raise UserError(
+                f"architecture: {architecture} cuts images into patches of {patch[0]}x{patch[1]}, "
+                f"and {height}x{width} is no multiple: the rest would not be looked at; resize "
+                f"images, such as to {nearest[0]}x{nearest[1]}"
+            )
     try:
-        return cam_layer(
-            net.eval(), head, tokens, torch.linspace(0, 1, math.prod(shape)).view(1, *shape)
-        )
-    finally:
-        net.train(training)
+        return places(net, shape)
+    except ValueError as error:
+        raise UserError(
+            f"architecture: {architecture} does not take images of {height}x{width} ({error}); "
+            "resize them, or use another architecture"
+        ) from error
 
 
 def _nearest(name: str) -> str:
