@@ -85,7 +85,9 @@ def test_families_that_take_any_size_take_odd_ones(architecture, size):
 
 
 def test_a_size_that_the_network_cannot_take_is_refused():
-    with pytest.raises(UserError, match=r"nest_tiny does not take images of 64x96 \(Model only"):
+    with pytest.raises(UserError, match=r"convit_tiny does not take images of 64x96 \(The exp"):
+        build("convit_tiny")
+    with pytest.raises(UserError, match=r"nest_tiny with .*img_size = \(64, 96\): Model only"):
         build("nest_tiny")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,12 @@ from xaibench.registry import register
 from xaibench.types import Task
 
 _HUB_SECONDS = 8.0
+_OURS = {
+    "num_classes": "the data set's number of classes",
+    "in_chans": "the data set's number of channels",
+    "img_size": "the size of the images",
+    "pretrained": "what `weights` says",
+}
 
 
 @register("model")
@@ -37,7 +43,10 @@ class Timm(Model):
     answers to a grey image as the three did to its three copies, ``mean`` a third as strongly.
     ``weights_fallback``: what happens where the hub cannot be reached. ``single_logit``: two
     classes on one logit instead of two. ``hidden``: width of a hidden layer: the head is then
-    linear, ReLU, linear, and no class activation map can be made of it.
+    linear, ReLU, linear, and no class activation map can be made of it. ``options``: more of what
+    timm's constructor of the architecture takes, such as ``{global_pool: avg, depth: 6}``.
+    Transformers of a fixed size are built for the images' size, which must be a multiple of their
+    patches.
     """
 
     architecture: str = "resnet18"
@@ -47,6 +56,7 @@ class Timm(Model):
     single_logit: bool = False
     hidden: PositiveInt | None = None
     cam_layer: str | None = None
+    options: dict[str, bool | int | float | str | tuple[int, ...]] = field(default_factory=dict)
 
     def validate(self) -> None:
         if not timm.is_model(self.architecture):
@@ -54,6 +64,9 @@ class Timm(Model):
                 f"architecture: timm has no model {self.architecture!r}"
                 f"{_nearest(self.architecture)}"
             )
+        own = sorted(_OURS.keys() & self.options.keys())
+        if own:
+            raise UserError(f"options: {own[0]} is {_OURS[own[0]]}; leave it out")
         if self.weights not in ("imagenet", "none") and not Path(self.weights).is_file():
             raise UserError(
                 f"weights: {self.weights!r} is neither 'imagenet' nor 'none' nor an existing file "
@@ -86,7 +99,11 @@ class Timm(Model):
         )
 
     def _net(self, pretrained: bool, options: dict[str, object]) -> nn.Module:
-        net = timm.create_model(self.architecture, pretrained=pretrained, **options)
+        try:
+            net = timm.create_model(self.architecture, pretrained, **self.options, **options)
+        except (AssertionError, TypeError) as error:
+            asked = ", ".join(f"{key} = {value}" for key, value in (self.options | options).items())
+            raise UserError(f"architecture: {self.architecture} with {asked}: {error}") from error
         if pretrained and options["in_chans"] == 1 and self.grey_stem == "mean":
             with torch.no_grad():  # timm has summed them
                 for stem in _named(net, "first_conv"):
