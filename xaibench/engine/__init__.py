@@ -1,7 +1,7 @@
 """The engine: scores of images with some pixels replaced by a fill, in full batches.
 
 Every perturbation explainer and every perturbation metric asks this one question. Masks come in
-four compact forms and are expanded on the device for the batch in hand only, so memory depends
+compact forms and are expanded on the device for the batch in hand only, so memory depends
 on the batch size, never on the number of images, masks or steps. Masked copies are packed across
 images and masks into full batches, and go through a copy of the network that is made for forward
 passes alone.
@@ -12,7 +12,8 @@ from xaibench.engine.batches import automatic_batch_size, in_batches, maps_in_ba
 from xaibench.engine.by_segment import segment_areas, segment_means
 from xaibench.engine.curves import removal_curve, step_counts, trapezoid
 from xaibench.engine.fills import Fill, fill_images
-from xaibench.engine.masks import BoxMasks, Masks, RankMasks, SegmentMasks, SharedMasks
+from xaibench.engine.masks import BoxMasks, Masks, RankMasks, SegmentMasks, SharedMasks, SoftMasks
 from xaibench.engine.scores import masked_scores
 from xaibench.engine.shared import filled_score, unmasked_score
+from xaibench.engine.soft import ChannelMasks, GridMasks, soft_scores
 from xaibench.engine.windows.scores import window_scores

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xaibench.engine.batch import Segments
@@ -21,6 +21,18 @@ class Masks(ABC):
     def expand(
         self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
     ) -> Bool[Tensor, "pair height width"]:
+        """Return the masks number ``mask`` of the images number ``image``."""
+
+
+class SoftMasks(ABC):
+    """Compact masks of weights: ``counts[i]`` masks for image i; 1 keeps a pixel, 0 replaces it."""
+
+    counts: Int[Tensor, " batch"]
+
+    @abstractmethod
+    def expand(
+        self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
+    ) -> Float[Tensor, "pair height width"]:
         """Return the masks number ``mask`` of the images number ``image``."""
 
 
