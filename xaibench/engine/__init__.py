@@ -9,11 +9,20 @@ passes alone.
 
 from xaibench.engine.batch import Batch, Evidence, Maps, PerImage, Pixels, Seeds, Segments, Targets
 from xaibench.engine.batches import automatic_batch_size, in_batches, maps_in_batches
-from xaibench.engine.by_segment import segment_areas, segment_means
+from xaibench.engine.by_segment import segment_areas, segment_mean_images, segment_means
 from xaibench.engine.curves import removal_curve, step_counts, trapezoid
 from xaibench.engine.fills import Fill, fill_images
-from xaibench.engine.masks import BoxMasks, Masks, RankMasks, SegmentMasks, SharedMasks, SoftMasks
+from xaibench.engine.masks import (
+    BoxMasks,
+    Masks,
+    OneSegmentMasks,
+    RankMasks,
+    SegmentMasks,
+    SharedMasks,
+    SoftMasks,
+)
 from xaibench.engine.scores import masked_scores
+from xaibench.engine.shapley import Coalitions, coalition_counts, coalitions, shapley_values
 from xaibench.engine.shared import filled_score, unmasked_score
 from xaibench.engine.soft import ChannelMasks, GridMasks, soft_scores
 from xaibench.engine.windows.scores import window_scores

@@ -58,6 +58,26 @@ class SegmentMasks(Masks):
 
 
 @dataclass(frozen=True)
+class OneSegmentMasks(Masks):
+    """One segment replaced by each mask: hierarchical perturbation.
+
+    Attributes:
+        segments: label map of each image.
+        labels: the segment that each mask replaces.
+        counts: masks of each image; labels behind it are padding.
+    """
+
+    segments: Segments
+    labels: Int[Tensor, "batch mask"]
+    counts: Int[Tensor, " batch"]
+
+    def expand(
+        self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
+    ) -> Bool[Tensor, "pair height width"]:
+        return self.segments[image] == self.labels[image, mask][:, None, None]
+
+
+@dataclass(frozen=True)
 class RankMasks(Masks):
     """The first pixels of a ranking replaced: deletion, insertion, cumulative drop.
 
