@@ -61,7 +61,7 @@ def test_equals_the_literal_twin(head, channels, size, options):
     explanation = HierarchicalPerturbation(**options)(model, batch)
     twins = [literal_map(model, batch, i, **options) for i in range(3)]
     for ours, (twin, _) in zip(explanation.maps, twins, strict=True):
-        assert ours.numpy() == pytest.approx(twin.numpy(), abs=2e-6)
+        assert ours.numpy() == pytest.approx(twin.numpy(), abs=1e-5 * float(twin.max()))
         assert np.ptp(twin.numpy()) > 1e-3
     assert explanation.passes.forward == sum(passes for _, passes in twins)
 
