@@ -61,7 +61,8 @@ def test_equals_the_literal_twin(head, channels, size, options):
     explanation = HierarchicalPerturbation(**options)(model, batch)
     twins = [literal_map(model, batch, i, **options) for i in range(3)]
     for ours, (twin, _) in zip(explanation.maps, twins, strict=True):
-        assert ours.numpy() == pytest.approx(twin.numpy(), abs=1e-5 * float(twin.max()))
+        # Scores, and so their differences, are rounded at the size of scores.
+        assert ours.numpy() == pytest.approx(twin.numpy(), abs=1e-5 * max(1, float(twin.max())))
         assert np.ptp(twin.numpy()) > 1e-3
     assert explanation.passes.forward == sum(passes for _, passes in twins)
 

@@ -216,7 +216,11 @@ def test_ablation_cam_is_the_package_s_over_the_score(size):
 def resnet(size=(32, 32)):
     torch.manual_seed(0)
     plugin = Timm("resnet18", weights="none")
-    return plugin.build(task="binary", classes=("a", "b"), channels=3, size=size).eval()
+    model = plugin.build(task="binary", classes=("a", "b"), channels=3, size=size).eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):  # timm's residual branches begin as zeros
+            nn.init.uniform_(module.weight, 0.5, 1.0)
+    return model
 
 
 @pytest.mark.parametrize("layer", ["layer1", "layer1.0.conv1", "layer1.1.bn2"])
