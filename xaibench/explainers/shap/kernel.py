@@ -47,9 +47,7 @@ class Kernel(ShapExplainer):
         passes = 0
         for segments in (batch.segments.flatten(1).amax(1) + 1).tolist():
             coalitions = 2**segments - 2
-            if (
-                self.samples < coalitions < 4 * self.samples
-            ):  # some are drawn twice
+            if self.samples < coalitions < 4 * self.samples:  # some are drawn twice
                 return None
             passes += min(self.samples, coalitions) + 2
         return PassCount(passes, 0)
