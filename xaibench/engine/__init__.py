@@ -12,6 +12,12 @@ from xaibench.engine.batches import automatic_batch_size, in_batches, maps_in_ba
 from xaibench.engine.by_segment import segment_areas, segment_mean_images, segment_means
 from xaibench.engine.curves import removal_curve, step_counts, trapezoid
 from xaibench.engine.fills import Fill, fill_images
+from xaibench.engine.gradients import (
+    Channels,
+    gradient_sums,
+    over_channels,
+    target_gradients,
+)
 from xaibench.engine.layers import ablated_scores, layer_maps, read_layer
 from xaibench.engine.masks import (
     BoxMasks,
