@@ -7,12 +7,23 @@ images and masks into full batches, and go through a copy of the network that is
 passes alone.
 """
 
+from xaibench.engine.altered import altered_scores
 from xaibench.engine.batch import Batch, Evidence, Maps, PerImage, Pixels, Seeds, Segments, Targets
 from xaibench.engine.batches import automatic_batch_size, in_batches, maps_in_batches
-from xaibench.engine.by_segment import segment_areas, segment_means
-from xaibench.engine.curves import removal_curve, step_counts, trapezoid
+from xaibench.engine.by_segment import segment_areas, segment_means, segment_sums
+from xaibench.engine.curves import (
+    region_curve,
+    removal_curve,
+    segment_curve,
+    step_counts,
+    trapezoid,
+)
 from xaibench.engine.fills import Fill, fill_images
+from xaibench.engine.imputation import impute
 from xaibench.engine.masks import BoxMasks, Masks, RankMasks, SegmentMasks, SharedMasks
+from xaibench.engine.perturbations import NoiseRemoved, SquaresRemoved
+from xaibench.engine.ranking import BandMasks, grid_segments, pixel_ranks, segment_ranks
 from xaibench.engine.scores import masked_scores
-from xaibench.engine.shared import filled_score, unmasked_score
+from xaibench.engine.shared import filled_score, shared_scores, unmasked_score
+from xaibench.engine.subsets import RandomSubsets
 from xaibench.engine.windows.scores import window_scores
