@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -16,12 +18,23 @@ from xaibench.engine.shared import filled_score, unmasked_score
 from xaibench.models.base import Classifier
 from xaibench.types import Space
 
+Counts = Int[Tensor, " step"]
+"""Pixels, or regions, that are gone at each step."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The points of each image's curve; NaN behind an image's own number of points."""
+
+    x: Float[Tensor, "batch step"]
+    y: Float[Tensor, "batch step"]
+
 
 def removal_curve(
     model: Classifier,
     batch: Batch,
     maps: Maps,
-    counts: Int[Tensor, " step"],
+    counts: Counts,
     *,
     fill: Fill,
     space: Space,
@@ -54,6 +67,7 @@ def segment_curve(
     *,
     fill: Fill,
     space: Space,
+    least_first: bool = False,
 ) -> tuple[Float[Tensor, "batch step"], Int[Tensor, "batch segment"]]:
     """Return the score after 0, 1, ... K of the batch's segments are gone, and their order.
 
@@ -62,9 +76,10 @@ def segment_curve(
 
     Args:
         relevance: of each segment; NaN behind an image's own segments.
+        least_first: the same order from its other end.
     """
     counts = batch.segments.flatten(1).amax(1) + 1
-    ranks, order = segment_ranks(relevance, batch.segments, batch.seeds)
+    ranks, order = segment_ranks(relevance, batch.segments, batch.seeds, least_first=least_first)
     gone = torch.arange(1, order.shape[1] + 1, device=order.device).expand_as(order)
     fills = fill_images(batch, fill)
     masks = RankMasks(ranks, gone, counts - 1)
@@ -80,7 +95,7 @@ def region_curve(
     model: Classifier,
     batch: Batch,
     maps: Maps,
-    counts: Int[Tensor, " step"],
+    counts: Counts,
     *,
     side: int,
     fill: Fill,
@@ -107,7 +122,7 @@ def region_curve(
     return torch.cat(scores, dim=1)
 
 
-def step_counts(steps: int, pixels: int, device: torch.device) -> Int[Tensor, " step"]:
+def step_counts(steps: int, pixels: int, device: torch.device) -> Counts:
     """Return round(k / steps x pixels) for k = 0..steps, each number once."""
     k = torch.arange(steps + 1, device=device, dtype=torch.float64)
     # round half up: Python's and torch's rounding to even would make uneven steps.
@@ -117,3 +132,11 @@ def step_counts(steps: int, pixels: int, device: torch.device) -> Int[Tensor, " 
 def trapezoid(y: Float[Tensor, "batch step"], x: Float[Tensor, "batch step"]) -> PerImage:
     """Return the area under each row by the trapezoid rule over the true abscissae, in float64."""
     return torch.trapezoid(y.double(), x.double(), dim=1)
+
+
+def area_under(y: Float[Tensor, "batch step"], x: Float[Tensor, "batch step"]) -> PerImage:
+    """Return ``trapezoid`` of curves of different lengths, x NaN behind an image's own points."""
+    # Behind its last point a curve is padded with that point: strips of no width.
+    last = x.isfinite().sum(1, keepdim=True) - 1
+    at = torch.arange(x.shape[1], device=x.device).minimum(last)
+    return trapezoid(y.gather(1, at), x.gather(1, at))

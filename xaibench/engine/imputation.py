@@ -12,10 +12,7 @@ from torch.nn import functional as F
 from xaibench.engine.batch import Pixels
 
 _WEIGHTS = {
-    (dy, dx): 1 / 12 if dy and dx else 1 / 6
-    for dy in (-1, 0, 1)
-    for dx in (-1, 0, 1)
-    if dy or dx
+    (dy, dx): 1 / 12 if dy and dx else 1 / 6 for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx
 }
 """Offset of a neighbour (down, right) -> its weight: a straight one counts twice a diagonal one."""
 

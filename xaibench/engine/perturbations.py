@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from xaibench.engine.altered import altered_scores
 from xaibench.engine.batch import Batch, Maps, Seeds
@@ -60,7 +61,7 @@ class SquaresRemoved(Perturbations):
     def explained(self, batch: Batch, maps: Maps) -> Float[Tensor, "batch draw"]:
         whole, at = batch.whole()
         top, bottom, left, right = self._boxes(whole.seeds[at], tuple(maps.shape[1:])).unbind(2)
-        above = torch.nn.functional.pad(maps.double().cumsum(1).cumsum(2), (1, 0, 1, 0))
+        above = F.pad(maps.double().cumsum(1).cumsum(2), (1, 0, 1, 0))
         image = torch.arange(len(maps), device=maps.device)[:, None]
         sum_to = lambda y, x: above[image, y, x]
         inner = sum_to(bottom, right) + sum_to(top, left)

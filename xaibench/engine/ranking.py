@@ -26,15 +26,23 @@ def pixel_ranks(maps: Maps, seeds: Seeds, *, least_first: bool = False) -> Segme
 
 
 def segment_ranks(
-    relevance: Float[Tensor, "batch segment"], segments: Segments, seeds: Seeds
+    relevance: Float[Tensor, "batch segment"],
+    segments: Segments,
+    seeds: Seeds,
+    *,
+    least_first: bool = False,
 ) -> tuple[Segments, Int[Tensor, "batch segment"]]:
     """Return the rank of each pixel's segment, 0 for the most relevant, and the segments in order.
 
     Args:
         relevance: of each segment; NaN behind an image's own segments, which come last.
+        least_first: the same order of an image's own segments from its other end.
     """
     order = descending_order(relevance.nan_to_num(nan=-torch.inf), seeds)
     places = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    if least_first:
+        own = relevance.isfinite().sum(1, keepdim=True)
+        order = order.gather(1, torch.where(places < own, own - 1 - places, places))
     rank_of = torch.empty_like(order).scatter_(1, order, places)
     return rank_of.gather(1, segments.flatten(1)).view_as(segments), order
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
 from pydantic import PositiveInt
-from torch import Tensor
 
 from xaibench.engine import Batch, Fill, Maps, region_curve
 from xaibench.metrics.base import Curve, MapMetric, Scores
@@ -29,8 +27,8 @@ class Aopc(MapMetric):
     every pixel and channel, the image's own and the same for every map. In [-1, 1] for
     probabilities. Not comparable between models: how far a score can fall is the model's.
 
-    Defaults are the paper's: regions of 9 x 9, L = 100, uniform noise (of 224 x 224 pixels 100 are a
-    sixth of all; of 96 x 96 nearly all). Quantus' ``RegionPerturbation`` has regions of 8, black,
+    Defaults are the paper's: regions of 9 x 9, L = 100, uniform noise (of 224 x 224 pixels 100 are
+    a sixth of all; of 96 x 96 nearly all). Quantus' ``RegionPerturbation`` has regions of 8, black,
     leaves out k = 0, and gives the drops themselves.
     Cost: L passes an image and map, L - 1 where all regions go. Source: Samek et al. 2017,
     "Evaluating the visualization of what a deep neural network has learned", equation 12.
@@ -51,9 +49,7 @@ class Aopc(MapMetric):
 
     def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
         regions = self._regions(batch)
-        counts: Int[Tensor, " step"] = torch.arange(
-            min(self.steps, regions) + 1, device=maps.device
-        )
+        counts = torch.arange(min(self.steps, regions) + 1, device=maps.device)
         asked = {"side": self.region, "fill": self.fill, "space": self.space}
         y = region_curve(model, batch, maps, counts, **asked).double()
         drops = y[:, :1] - y

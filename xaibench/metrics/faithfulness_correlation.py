@@ -1,4 +1,4 @@
-"""Faithfulness correlation: does the relevance of random sets of pixels say what their loss does?"""
+"""Faithfulness correlation: does the relevance of a set of pixels say what its loss does?"""
 
 from __future__ import annotations
 

@@ -7,9 +7,11 @@ from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
+from torch.nn import functional as F
 
-from xaibench.engine import Batch, Fill, Maps, segment_areas, segment_curve, segment_means
-from xaibench.metrics.base import Curve, MapMetric, Scores, area_under
+from xaibench.engine import Batch, Fill, Maps, segment_areas, segment_means
+from xaibench.engine.curves import area_under, segment_curve
+from xaibench.metrics.base import Curve, MapMetric, Scores
 from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 
@@ -27,8 +29,8 @@ class Irof(MapMetric):
     next to nothing is noise. Iterative removal of features.
 
     The paper's segments are SLIC's, its fill the mean. Quantus makes segments of its own, replaces
-    them by one mean of all channels, leaves out l = 0, and does not divide by L, so that images with
-    more segments score more.
+    them by one mean of all channels, leaves out l = 0, and does not divide by L, so that images
+    with more segments score more.
     Cost: L - 1 passes an image and map. Source: Rieger and Hansen 2020, "IROF: a low resource
     evaluation metric for explanation methods", section 3.
     """
@@ -57,10 +59,10 @@ class Irof(MapMetric):
         areas = segment_areas(batch.segments)
         counts = (areas > 0).sum(1, keepdim=True)
         steps = torch.arange(y.shape[1], device=y.device)
-        gone = torch.nn.functional.pad(areas.gather(1, order).cumsum(1), (1, 0))
+        gone = F.pad(areas.gather(1, order).cumsum(1), (1, 0))
         own = steps <= counts
         by = {"irof": steps / counts, "irof@area": (gone / maps[0].numel()).float()}
         curves = {name: Curve(x.where(own, torch.nan), y) for name, x in by.items()}
-        values = {name: 1 - area_under(curve) for name, curve in curves.items()}
+        values = {name: 1 - area_under(curve.y, curve.x) for name, curve in curves.items()}
         undefined = f"the score of the whole image is below {self.least:g}"
         return Scores(values, curves, dict.fromkeys(values, undefined))

@@ -31,8 +31,8 @@ class MaxSensitivity(ComparisonMetric):
 
     The paper's definition is without the division, so that a map's unit decides;
     captum.metrics.sensitivity_max and Quantus divide, the former by 1 where the map is 0. Their
-    radii (0.02 and 0.2) are in the unit of the images that they are given, which are normalised as a
-    rule, and they do not cut; both draw 10 images or more by default.
+    radii (0.02 and 0.2, of 10 and 200 images) are in the unit of the images that they are given,
+    normalised ones as a rule, and they do not cut.
     Cost: ``samples`` more maps an image, counted under scoring. Source: Yeh et al. 2019, "On the
     (in)fidelity and sensitivity of explanations", definition 3.1.
     """

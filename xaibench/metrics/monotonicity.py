@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float
 from pydantic import Field, PositiveInt
 from torch import Tensor
+from torch.nn import functional as F
 
-from xaibench.engine import BandMasks, Batch, Fill, Maps, altered_scores, pixel_ranks, step_counts
+from xaibench.engine import BandMasks, Batch, Maps, altered_scores, pixel_ranks
 from xaibench.engine.correlation import spearman
 from xaibench.engine.shared import unmasked_score
-from xaibench.metrics.base import Curve, PixelMetric, Scores
+from xaibench.metrics.base import PixelMetric, Scores
 from xaibench.models.base import Classifier, PassCount
 from xaibench.randomness import NEIGHBOURHOOD, copy_seeds, random_uniform
 from xaibench.registry import register
@@ -63,9 +64,9 @@ class Monotonicity(PixelMetric):
         return super().definition() | {unused: None}
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
-        groups = len(self._edges(batch)) - 1
-        passes = groups - 1 if self.definition_by == "arya" else groups * self.samples
-        return PassCount(passes * len(batch))
+        if self.definition_by == "arya":
+            return super().cost(model, batch)
+        return PassCount((len(self.counts(batch)) - 1) * self.samples * len(batch))
 
     def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
         if self.definition_by == "nguyen":
@@ -75,7 +76,7 @@ class Monotonicity(PixelMetric):
         return Scores({self.name: 1 - falls.double().mean(1)}, {self.name: curve})
 
     def _score_by_groups(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
-        edges = self._edges(batch)
+        edges = self.counts(batch)
         ranks = pixel_ranks(maps.abs(), batch.seeds)
         groups = len(edges) - 1
         masks = BandMasks(ranks, edges, torch.full_like(batch.targets, groups))
@@ -95,13 +96,10 @@ class Monotonicity(PixelMetric):
         undefined = "the relevance of all groups, or what they change, is the same"
         return Scores({self.name: values}, undefined={self.name: undefined})
 
-    def _edges(self, batch: Batch) -> Tensor:
-        return step_counts(self.steps, batch.images[0, 0].numel(), batch.images.device)
-
 
 def _sums(maps: Maps, ranks: Tensor, edges: Tensor) -> Float[Tensor, "batch group"]:
     """Return the sum of relevance in each band of a ranking."""
     by_rank = torch.zeros_like(maps.flatten(1), dtype=torch.float64)
     by_rank.scatter_(1, ranks.flatten(1).long(), maps.flatten(1).double())
-    total = torch.nn.functional.pad(by_rank.cumsum(1), (1, 0))
+    total = F.pad(by_rank.cumsum(1), (1, 0))
     return total[:, edges].diff(dim=1)

@@ -20,6 +20,8 @@ from xaibench.randomness import IMPUTED, copy_seeds, random_normal
 from xaibench.registry import register
 from xaibench.types import Space
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
 
 @register("metric")
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Road(MapMetric):
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     conventions: ClassVar[dict[str, str]] = {"ties": "seeded", "imputation": "linear"}
 
-    levels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = tuple(k / 10 for k in range(1, 10))
+    levels: tuple[Share, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     noise: Annotated[float, Field(ge=0)] = 0.01
     order: Literal["morf", "lerf"] = "morf"
     measure: Literal["score", "accuracy"] = "score"

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
+from torch.nn import functional as F
 
 from xaibench.engine import (
     BandMasks,
@@ -28,14 +29,14 @@ from xaibench.types import Space
 @register("metric")
 @dataclass(frozen=True)
 class Saco(MapMetric):
-    """Salience-guided faithfulness coefficient: agreement of salience and drop over pairs of groups.
+    """Agreement of salience and drop over pairs of groups of pixels; higher is better.
 
-    The pixels in K groups of (nearly) equal size by falling salience, each replaced by itself
-    alone. For each pair i < j of groups with mean saliences s_i >= s_j and drops d_i, d_j: the
-    weight s_i - s_j counts for the map where d_i >= d_j, against it where d_i < d_j; the value is
-    the sum over the sum of all weights. In [-1, 1], higher is better; about 0 for a map that knows
-    nothing. It sees how far saliences are apart, in any unit. Ties go in the image's own random
-    order. Undefined where all groups have the same salience.
+    Salience-guided faithfulness coefficient: the pixels in K groups of (nearly) equal size by
+    falling salience, each group replaced by itself alone. For each pair i < j of groups with mean
+    saliences s_i >= s_j and drops d_i, d_j: the weight s_i - s_j counts for the map where
+    d_i >= d_j, against it where d_i < d_j; the value is the sum over the sum of all weights. In
+    [-1, 1]; about 0 for a map that knows nothing. It sees how far saliences are apart, in any unit.
+    Ties go in the image's own random order. Undefined where all groups have the same salience.
 
     The paper takes the sum of the salience in a group; of groups of equal size the mean gives the
     same. K = 10 and the image's mean as fill are the paper's.
@@ -69,7 +70,7 @@ class Saco(MapMetric):
         fills = fill_images(batch, self.fill)
         left = masked_scores(model, batch.images, fills, batch.targets, masks, self.space)
         falling = maps.flatten(1).double().sort(1, descending=True).values
-        sums = torch.nn.functional.pad(falling.cumsum(1), (1, 0))[:, edges].diff(dim=1)
+        sums = F.pad(falling.cumsum(1), (1, 0))[:, edges].diff(dim=1)
         salience = sums / edges.diff()
         first, second = torch.triu_indices(self.groups, self.groups, 1, device=maps.device)
         weights = salience[:, first] - salience[:, second]

@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import PositiveInt
 
 from xaibench.engine import Batch, Fill, Maps, region_curve, step_counts, trapezoid
+from xaibench.engine.curves import Counts
 from xaibench.metrics.base import Curve, MapMetric, Scores
 from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
@@ -50,7 +51,7 @@ class Selectivity(MapMetric):
         curve = Curve((counts / counts[-1]).expand_as(y), y)
         return Scores({self.name: trapezoid(curve.y, curve.x)}, {self.name: curve})
 
-    def _counts(self, batch: Batch):
+    def _counts(self, batch: Batch) -> Counts:
         height, width = batch.images.shape[2:]
         patches = -(-height // self.patch) * -(-width // self.patch)
         return step_counts(min(self.steps, patches), patches, batch.images.device)
