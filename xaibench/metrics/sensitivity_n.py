@@ -41,7 +41,7 @@ class SensitivityN(MapMetric):
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     sizes: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.01, 0.03, 0.1, 0.3, 0.8)
-    subsets: Annotated[int, Field(ge=3)] = 100
+    subsets: Annotated[int, Field(ge=3)] = 50
     fill: Fill = "dataset_mean"
     space: Space = "logit"
 
