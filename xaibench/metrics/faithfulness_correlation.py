@@ -25,9 +25,9 @@ class FaithfulnessCorrelation(MapMetric):
     are the same for every map. Undefined where the sums or the scores of all sets are the same to
     rounding.
 
-    Quantus draws 100 sets of 224 values, of pixels and channels apart, makes them black, takes
-    logits, divides a map by its largest value (which changes nothing), and gives the mean over
-    images; from its own draws it gives the same as this.
+    Quantus draws 100 sets of 224 values, of pixels and channels apart, gives them the least value
+    of the image (its ``black``), takes logits, and gives the mean over images; of one channel, with
+    the same sets and the same fill, it gives the same as this.
     Cost: no pass of a map's own; ``subsets`` passes an image that all explainers share. Source:
     Bhatt, Weller and Moura 2020, "Evaluating and aggregating feature-based model explanations",
     section 4, equation 3.

@@ -65,7 +65,8 @@ class MaxSensitivity(ComparisonMetric):
             moved = remake(model, replace(batch, images=self._near(batch, number)))
             # NaN goes through a maximum: fewer maps would be another number.
             farthest = farthest.maximum((moved.double().flatten(1) - own).norm(dim=1))
-        values = farthest / own.norm(dim=1)
+        size = own.norm(dim=1)
+        values = (farthest / size).where(size > 0, torch.nan)
         undefined = "the map is 0 everywhere, or one near it could not be made"
         return Scores({self.name: values}, undefined={self.name: undefined})
 
