@@ -9,7 +9,7 @@ from torch import Tensor
 from xaibench.engine.batch import PerImage
 from xaibench.engine.likeness import centred_ranks
 
-_ROUNDING = 1e-6
+_ROUNDING = 1e-5
 _Rows = Float[Tensor, "batch n"]
 
 
@@ -17,7 +17,7 @@ def pearson(one: _Rows, other: _Rows) -> PerImage:
     """Return the correlation of each row of one with that of the other, in float64.
 
     NaN where a row of one of the two is constant: where it spreads no further than rounding in
-    float32 does, 1e-6 of its largest absolute value.
+    float32 does, 1e-5 of its largest absolute value.
     """
     return _cosine(_centred(one), _centred(other))
 

@@ -30,7 +30,7 @@ class Irof(MapMetric):
 
     The paper's segments are SLIC's, its fill the mean. Quantus makes segments of its own, replaces
     them by one mean of all channels, leaves out l = 0, and does not divide by L, so that images
-    with more segments score more.
+    with more segments score more; version 0.6 fails with numpy 2.4.
     Cost: L - 1 passes an image and map. Source: Rieger and Hansen 2020, "IROF: a low resource
     evaluation metric for explanation methods", section 3.
     """

@@ -19,7 +19,7 @@ from xaibench.models.base import Classifier, PassCount
 from xaibench.randomness import NEIGHBOURHOOD, copy_seeds, random_uniform
 from xaibench.registry import register
 
-_ROUNDING = 1e-6
+_ROUNDING = 1e-5
 
 
 @register("metric")
@@ -29,7 +29,7 @@ class Monotonicity(PixelMetric):
 
     ``definition_by: arya``, the default. From the fill, pixels get back their values by rising
     relevance, round(k / S x HW) of them at step k = 0..S: the share of the S steps at which the
-    score does not fall (by more than rounding, 1e-6 of the curve's largest absolute value). In
+    score does not fall (by more than rounding, 1e-5 of the curve's largest absolute value). In
     [0, 1], higher is better; a random map scores about one half. The paper's number is whether this
     is 1, which with the many steps of an image it hardly ever is. Relevance is taken with its sign,
     so that maps with negative evidence begin by a fall. Quantus 0.6 sets values of an image that is
