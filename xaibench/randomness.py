@@ -92,6 +92,12 @@ def descending_order(
     return shuffled.gather(1, by_value)
 
 
+IMPUTED = 40
+SUBSETS = 41
+SQUARES = 42
+UNIFORM = 43
+NEIGHBOURHOOD = 44
+
 _TIES = 1
 NOISE = 2
 _DRAWS = 3
