@@ -78,6 +78,9 @@ def descending_order(
     return shuffled.gather(1, by_value)
 
 
+OTHER_TARGET = 40
+MOSAIC = 41
+PERTURBATION = 42
 _TIES = 1
 NOISE = 2
 _DRAWS = 3

@@ -24,7 +24,7 @@ class AttributionLocalisation(LocalisationMetric):
     relevance is positive.
     Cost: 0 passes. Source: Kohlbrenner et al. 2020, "Towards best practice in explaining neural
     network decisions with LRP", the weighted inside-total relevance ratio. Quantus 0.6 multiplies
-    by the share of the mask, where the paper divides, and takes the wrong size of image for it.
+    by the share of the mask, where the paper divides, and takes the size of one image for 0.
     """
 
     higher_is_better: ClassVar[bool] = True

@@ -17,7 +17,7 @@ from xaibench.registry import register
 @register("metric")
 @dataclass(frozen=True)
 class AverageDrop(MapMetric):
-    """Share of the confidence that is lost where the image is shown through its map; lower is better.
+    """Share of the confidence lost where the image is shown through its map; lower is better.
 
     max(0, p(x) - p(x m)) / p(x), with p the probability of the target and x m the image times its
     map m, the positive relevance over its largest value; what m leaves out is ``fill``, in [0, 1].

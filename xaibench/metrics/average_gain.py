@@ -17,7 +17,7 @@ from xaibench.registry import register
 @register("metric")
 @dataclass(frozen=True)
 class AverageGain(MapMetric):
-    """Share of the missing confidence that showing the image through its map wins; higher is better.
+    """Share of the missing confidence won by showing the image through its map; higher is better.
 
     max(0, p(x m) - p(x)) / (1 - p(x)), with p the probability of the target and x m the image
     times its map m, the positive relevance over its largest value; what m leaves out is ``fill``.

@@ -17,7 +17,7 @@ from xaibench.registry import register
 @register("metric")
 @dataclass(frozen=True)
 class IncreaseInConfidence(MapMetric):
-    """1 where the image shown through its map scores above the whole image, else 0; higher is better.
+    """1 where the image shown through its map scores above the image, else 0; higher is better.
 
     1[p(x) < p(x m)], with p the probability of the target and x m the image times its map m, the
     positive relevance over its largest value; what m leaves out is ``fill``. The mean over images
