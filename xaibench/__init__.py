@@ -33,6 +33,7 @@ _HOMES = {
     "Registry": "registry",
     "Scores": "metrics.base",
     "Split": "types",
+    "TokenGrid": "networks.tokens",
     "UserError": "errors",
     "checks_for": "checks.plugins",
     "head_for": "models.base",

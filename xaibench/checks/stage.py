@@ -58,6 +58,9 @@ def toy_batch(channels: int = 3, images: int = IMAGES, seed: int = 0) -> Batch:
     ).contiguous()
     masks = torch.zeros(images, SIDE, SIDE, dtype=torch.bool)
     masks[1:, 8:20, 8:20] = True  # the first image has no evidence
+    # Of a draw of their own: the other images stay what they were, and none is its own reference.
+    drawn = torch.Generator().manual_seed(seed + 1)
+    references = torch.rand(4, channels, SIDE, SIDE, generator=drawn)
     ids = tuple(f"image_{i}" for i in range(images))
     return Batch(
         images=pixels,
@@ -69,6 +72,7 @@ def toy_batch(channels: int = 3, images: int = IMAGES, seed: int = 0) -> Batch:
         segments=segments,
         seeds=torch.tensor([image_seed(seed, i) for i in ids]),
         dataset_mean=pixels.mean(dim=(0, 2, 3)),
+        references=references,
     )
 
 
