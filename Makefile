@@ -5,7 +5,7 @@ CONFIG ?= configs/pcam_resnet18.yaml
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test test-slow lint bench clean
+.PHONY: run test test-slow lint docs bench clean
 
 run: $(VENV)/.run  ## install, then run the main config (CONFIG=... for another)
 	$(BIN)/xaibench run $(CONFIG)
@@ -18,6 +18,9 @@ test-slow: $(VENV)/.test  ## the long tests that `make test` leaves out
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+docs: $(VENV)/.test  ## build the documentation into build/docs, which opens from disk
+	$(BIN)/python docs/site/build.py build/docs
 
 bench: $(VENV)/.bench  ## time ours and peers side by side (SIZES=... for another network)
 	$(BIN)/python -m benchmarks.peers --sizes $(or $(SIZES),resnet18_96)

@@ -95,6 +95,7 @@ def as_batch(
         segments=superpixels(images, segments).to(model.device),
         seeds=torch.tensor([image_seed(SEED, i) for i in ids], device=model.device),
         dataset_mean=mean.to(model.device),
+        references=there[:16],
     )
 
 

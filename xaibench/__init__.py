@@ -32,6 +32,7 @@ _HOMES = {
     "Registry": "registry",
     "Scores": "metrics.base",
     "Split": "types",
+    "TokenGrid": "networks.tokens",
     "UserError": "errors",
     "checks_for": "checks.plugins",
     "leaderboard": "leaderboards.board",

@@ -104,7 +104,6 @@ def test_parameters_of_a_transformer_itself_are_of_its_first_stage():
     model = build("vit_tiny_patch16_224")
     assert model.stages[0] == ("cls_token", "pos_embed", "patch_embed", "blocks.0")
     assert model.stages[-1] == ("blocks.11", "norm")
-    assert model.cam_layer is None
 
 
 # --- grey stems

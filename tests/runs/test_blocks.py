@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from xaibench.config.sections import SegmentOptions
+from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
 from xaibench.imaging.means import channel_mean
+from xaibench.imaging.references import reference_images
 from xaibench.runs.blocks import BlockMaker, made_ahead
 from xaibench.segmentation.quickshift import Quickshift
 from xaibench.segmentation.segmenter import Segmenter
@@ -60,6 +62,7 @@ def maker_of(split: Split, seed: int = 0, segmenter: Segmenter | None = None) ->
         "test",
         about=ABOUT,
         dataset_mean=np.full(split.images(np.array([0])).shape[-1], 0.5, np.float32),
+        references=reference_images(split, seed, at_most=2),
         segments=SegmentOptions(n_segments=6),
         seed=seed,
         device=torch.device("cpu"),
@@ -84,6 +87,32 @@ def test_the_batch_holds_what_the_split_gives():
     assert batch.ids == tuple(split.ids)
     assert batch.groups == tuple(split.groups)
     assert batch.masks["square"].sum((1, 2)).tolist() == [0, 0, 0, 16, 16, 16]
+
+
+def test_references_are_the_same_in_every_block():
+    """Drawn by the run's seed, in the unit of the images, float or bytes alike."""
+    split = Squares()
+    whole, part = block_of(split).batch, block_of(split, slice(3, 5)).batch
+    drawn = sorted(np.random.default_rng(0).permutation(6)[:2])
+    assert torch.equal(whole.reference_images(), whole.images[drawn])
+    assert torch.equal(part.reference_images(), whole.reference_images())
+    assert torch.equal(part.take([1]).reference_images(), whole.reference_images())
+    assert not torch.equal(block_of(split, seed=2).batch.reference_images(), whole.references)
+    assert torch.allclose(block_of(Squares(dtype=np.float32)).batch.references, whole.references)
+
+
+def test_at_most_so_many_references_as_there_are_images():
+    assert len(reference_images(Squares(6), seed=0)) == 6
+    assert len(reference_images(Squares(40), seed=0)) == 16
+
+
+def test_a_batch_without_references_says_so():
+    batch = replace(block_of(Squares()).batch, references=None)
+    with pytest.raises(UserError, match=r"no reference images; .* \(count, 3, 24, 20\)"):
+        batch.reference_images()
+    other = replace(batch, references=torch.zeros(2, 3, 24, 24))
+    with pytest.raises(UserError, match=r"references are \(3, 24, 24\).*images \(3, 24, 20\)"):
+        other.reference_images()
 
 
 def test_pixels_of_float_and_bytes_are_the_same():

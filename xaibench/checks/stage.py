@@ -142,6 +142,9 @@ def toy_batch(
     segments = torch.stack([cells // (1 + i % 2) for i in range(images)]).contiguous()
     masks = torch.zeros(images, *size, dtype=torch.bool)
     masks[1:, 8:20, 8:20] = True  # the first image has no evidence
+    # Of a draw of their own: the other images stay what they were, and none is its own reference.
+    drawn = torch.Generator().manual_seed(seed + 1)
+    references = torch.rand(4, channels, SIDE, SIDE, generator=drawn)
     ids = tuple(f"image_{i}" for i in range(images))
     targets = torch.arange(images) % classes
     return Batch(
@@ -154,6 +157,7 @@ def toy_batch(
         segments=segments,
         seeds=torch.tensor([image_seed(seed, i) for i in ids]),
         dataset_mean=pixels.mean(dim=(0, 2, 3)),
+        references=references,
     )
 
 

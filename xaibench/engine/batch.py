@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from xaibench.errors import UserError
 from xaibench.segmentation.segmenter import Segmenter
 
 # Names for the shapes of tensors: one row an image.
@@ -41,6 +42,8 @@ class Batch:
         seeds: one an image, from the run's seed and the image's id, so that nothing random
             depends on batching or order.
         dataset_mean: mean of the training images, one a channel, in [0, 1].
+        references: a few training images in [0, 1], drawn by the run's seed, the same in every
+            block; None in a batch that was made without. See ``reference_images``.
         segmenter: gives label maps of other kinds than ``segments``, computed once an image.
         shared: model -> scores that are equal for every explainer of the block (the unmasked
             image, the fill image), computed by the engine when first asked for.
@@ -57,6 +60,7 @@ class Batch:
     segments: Segments
     seeds: Seeds
     dataset_mean: Float[Tensor, " channel"]
+    references: Float[Tensor, "reference channel _ _"] | None = field(default=None, repr=False)
     segmenter: Segmenter = field(default_factory=Segmenter, repr=False, compare=False)
     # Not arguments: a batch that is made of another, with other targets, starts without them.
     shared: WeakKeyDictionary = field(
@@ -68,6 +72,25 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def reference_images(self) -> Float[Tensor, "reference channel height width"]:
+        """Return the references, checked to be as large as the images.
+
+        Raises:
+            UserError: the batch has none, or of another size.
+        """
+        size = tuple(self.images.shape[1:])
+        if self.references is None or not len(self.references):
+            raise UserError(
+                "the batch has no reference images; make it with `references`, a few training "
+                f"images (count, {', '.join(map(str, size))}) in [0, 1]"
+            )
+        if tuple(self.references.shape[1:]) != size:
+            raise UserError(
+                f"the batch's references are {tuple(self.references.shape[1:])} (channels, height, "
+                f"width), its images {size}; both must be the same"
+            )
+        return self.references
 
     def take(self, indices: Sequence[int]) -> Batch:
         """Return the images at ``indices``, in that order, as a batch of their own."""

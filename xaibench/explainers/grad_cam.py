@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from xaibench.engine import Batch, Maps, maps_in_batches
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
-from xaibench.models.base import Classifier
+from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 
 _VARIANTS = {
@@ -38,8 +38,13 @@ class GradCam(Explainer):
     ``variant`` chooses another member of the family, computed by the grad-cam package. The
     package scales each map to [0, 1]; that is left out here, so zero stays zero. Not negative.
     ``layer`` names the module whose output is read; the model's own ``cam_layer`` by default.
+    Tokens of a transformer are read as the map of their patches, without class and register
+    tokens; the default is the last layer whose patches still reach the head, in a ViT that reads
+    its class token the last block's ``norm1``.
     Cost: one forward and one backward pass. Source: Selvaraju et al. 2017, equations 1 and 2.
     """
+
+    needs = ("gradients", "feature maps")
 
     variant: Literal[
         "gradcam",
@@ -54,24 +59,10 @@ class GradCam(Explainer):
     layer: str | None = None
 
     def check(self, model: Classifier) -> None:
-        name = self._layer(model)
-        layer = model.module(name)
-        shapes: list[tuple[int, ...]] = []
-        before = model.passes.copy()
-        with torch.no_grad(), model.as_found():
-            layer.register_forward_hook(
-                lambda _, __, output: shapes.append(tuple(getattr(output, "shape", ())))
-            )
-            model.eval()
-            model(model.example())
-        model.passes = before  # a check costs the run nothing
-        last = getattr(model.net, "output_fmt", "NCHW") == "NHWC"
-        if not shapes or len(shapes[-1]) != 4 or last:
-            told = f"{shapes[-1]}{', channels last' * last}" if shapes else "nothing"
-            raise UserError(
-                f"grad_cam: layer {name!r} gives {told}, and must give maps (batch, channels, "
-                "height, width); set `layer` to a convolutional layer of the network"
-            )
+        model.check_feature_maps(self._layer(model))
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount(len(batch), 0 if self.variant == "eigencam" else len(batch))
 
     def facts(self, model: Classifier) -> dict[str, object]:
         return {"layer": self._layer(model)}
@@ -91,7 +82,7 @@ class GradCam(Explainer):
     def _maps(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch h w"]:
         layer = model.module(self._layer(model))
         targets = [partial(_read, model, target) for target in batch.targets]
-        cam = _VARIANTS[self.variant](model, [layer])
+        cam = _VARIANTS[self.variant](model, [layer], reshape_transform=model.feature_maps)
         recorded = cam.activations_and_grads
         # The package keeps the output itself; the network goes on with a copy, so that an in-place
         # operation behind the layer (a ReLU, an addition) cannot overwrite what was kept.

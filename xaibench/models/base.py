@@ -14,6 +14,8 @@ from pydantic import ConfigDict
 from torch import Tensor, nn
 
 from xaibench.errors import UserError
+from xaibench.networks.map_layers import reaching
+from xaibench.networks.tokens import NoMapError, TokenGrid
 from xaibench.types import Acceleration, Head, Precision, Space, Task
 
 # What a hook registration is kept in, on every module; taken from torch.nn.Module.
@@ -22,6 +24,11 @@ HOOK_TABLES = (
     "_forward_pre_hooks",
     "_backward_hooks",
     "_backward_pre_hooks",
+)
+
+_SET_LAYER = (
+    "set `layer` to one whose output is a map (batch, channels, height, width), as convolutional "
+    "layers give, or holds a token for each patch"
 )
 
 
@@ -50,13 +57,15 @@ class Classifier(nn.Module):
             output itself.
         classes: the names of the classes (two for ``single_logit``), labels or outputs.
         mean, std: the network's normalisation, one a channel, in the unit of [0, 1] images.
-        cam_layer: name of the module whose output (B, K, h, w) Grad-CAM reads, or None where no
-            module gives such maps.
+        cam_layer: name of the module whose output Grad-CAM reads as maps, or None where no module
+            gives maps; see ``feature_maps``.
         linear_head: name of the last ``nn.Linear``, or None.
         pool: name of the module that pools the last feature map for the head, or None.
         input_shape: channels, height and width of the images it was built for.
         stages: the names of modules (or of single parameters) from input to output, grouped into
             stages; the head is in none. Training can freeze the first of them.
+        tokens: how a layer's output becomes maps (B, K, h, w) where it is a sequence of tokens or
+            has its channels last; None for a network that gives such maps as they are.
         head_module: name of the module that makes the outputs of the pooled features;
             ``linear_head`` where that is the whole head.
         weights: where the weights came from, for the manifest.
@@ -78,6 +87,7 @@ class Classifier(nn.Module):
         pool: str | None,
         input_shape: tuple[int, int, int],
         stages: tuple[tuple[str, ...], ...] = (),
+        tokens: TokenGrid | None = None,
         head_module: str | None = None,
         weights: str = "none",
         batch_size: int = 64,
@@ -93,6 +103,7 @@ class Classifier(nn.Module):
         self.pool = pool
         self.input_shape = input_shape
         self.stages = stages
+        self.tokens = tokens or TokenGrid()
         self.head_module = head_module or linear_head
         self.weights = weights
         self.batch_size = batch_size
@@ -179,6 +190,55 @@ class Classifier(nn.Module):
             shown = ", ".join(n for n in modules if n and n.count(".") < 2)
             raise UserError(f"the network has no module {name!r}; it has: {shown}")
         return modules[name]
+
+    def feature_maps(self, output: object) -> Float[Tensor, "batch channel h w"]:
+        """Return what a layer gave as maps (B, K, h, w), whatever its layout; see ``TokenGrid``.
+
+        Class, distillation and register tokens are left out, and patch tokens put into their grid:
+        a view of the output, through which gradients pass. A UserError says why it is no map.
+        """
+        try:
+            return self.tokens.maps(output)
+        except NoMapError as error:
+            raise UserError(f"the layer {error}; {_SET_LAYER}") from None
+
+    def check_feature_maps(self, layer: str) -> tuple[int, int, int]:
+        """Return channels, rows and columns of the maps that a layer gives for one image.
+
+        A UserError where it gives none, or where, behind it, only the class token reaches the
+        head: gradients at its patches are all zero then. Counts no pass.
+        """
+        seen: list[object] = []
+        self.module(layer)
+        before = self.passes.copy()
+        with torch.no_grad(), self.as_found():
+            self.module(layer).register_forward_hook(lambda _, __, output: seen.append(output))
+            self.eval()
+            self(self.example())
+        self.passes = before  # a check costs the run nothing
+        if not seen:
+            raise UserError(f"layer {layer!r} gives nothing; {_SET_LAYER}")
+        try:
+            maps = self.tokens.maps(seen[-1])
+        except NoMapError as error:
+            raise UserError(f"layer {layer!r} {error}; {_SET_LAYER}") from None
+        if len(maps) != 1:
+            raise UserError(
+                f"layer {layer!r} gives {tuple(seen[-1].shape)} for one image, cut into windows; "
+                f"{_SET_LAYER}"
+            )
+        if self.tokens.prefix_tokens and not self._reaches(layer):
+            raise UserError(
+                f"behind layer {layer!r} only the class token reaches the head, so that gradients "
+                f"at its patches are all zero; {_SET_LAYER}"
+            )
+        return tuple(maps.shape[1:])
+
+    def _reaches(self, layer: str) -> bool:
+        with self.as_found():
+            self.eval()
+            image = (self.example() - self.mean) / self.std
+            return reaching(self.net, [layer], self.head_module, self.tokens, image)[layer]
 
     @contextmanager
     def as_found(self) -> Iterator[Classifier]:

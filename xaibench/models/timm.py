@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import urllib.request
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from xaibench.networks.parts import (
     stages,
     tame_head,
 )
+from xaibench.networks.tokens import TokenGrid, token_grid
 from xaibench.networks.weight_files import GreyStem, load_weights
 from xaibench.registry import register
 from xaibench.types import Task
@@ -78,6 +80,7 @@ class Timm(Model):
             tuple(values) if channels == len(values) else (sum(values) / len(values),) * channels
         )
         name = classifier_name(net)
+        tokens = token_grid(net, size)
         linear = name is not None and isinstance(net.get_submodule(name), nn.Linear)
         return Classifier(
             net,
@@ -85,11 +88,12 @@ class Timm(Model):
             classes=classes,
             mean=per_channel(config["mean"]),
             std=per_channel(config["std"]),
-            cam_layer=self.cam_layer or cam_layer(net, name),
+            cam_layer=self.cam_layer or _cam_layer(net, name, tokens, (channels, *size)),
             linear_head=name if linear else None,
             pool=pool_name(net),
             input_shape=(channels, *size),
             stages=stages(net, name),
+            tokens=tokens,
             head_module=name,
             weights=used,
         )
@@ -146,6 +150,18 @@ class Timm(Model):
             f"weights: imagenet: {problem}; set model.weights to a file or to 'none', or "
             "model.weights_fallback to 'none' to go on without"
         )
+
+
+def _cam_layer(
+    net: nn.Module, head: str | None, tokens: TokenGrid, shape: tuple[int, int, int]
+) -> str | None:
+    training = net.training
+    try:
+        return cam_layer(
+            net.eval(), head, tokens, torch.linspace(0, 1, math.prod(shape)).view(1, *shape)
+        )
+    finally:
+        net.train(training)
 
 
 def _nearest(name: str) -> str:

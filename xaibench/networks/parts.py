@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from xaibench.networks.map_layers import gives_maps, last_map
+from xaibench.networks.tokens import TokenGrid
 
 _POOL = "global_pool"
 
@@ -60,20 +64,29 @@ def stages(net: nn.Module, head: str | None) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(group) for group in found)
 
 
-def cam_layer(net: nn.Module, head: str | None) -> str | None:
-    """Return the name of the module whose output is the last feature map, or None without maps."""
+def cam_layer(
+    net: nn.Module,
+    head: str | None,
+    tokens: TokenGrid,
+    image: Float[Tensor, "1 channel height width"],
+) -> str | None:
+    """Return the name of the module whose output is the last feature map, or None without maps.
+
+    In a convolutional network it is the last module before the pool, or the one that
+    ``feature_info`` names last. In one of tokens, or with channels last, it is found by a pass of
+    the image; see ``last_map``. The network is in evaluation mode.
+    """
     info = getattr(net, "feature_info", None)
-    if not info or not _has_maps(net):
+    if not info:
         return None
-    if pool_name(net) is None:
-        return info[-1]["module"]
-    before = []
-    for name in _units(net, head):
-        if name == _POOL:
-            break
-        if not isinstance(net.get_submodule(name), nn.Dropout | nn.Identity):
-            before.append(name)
-    return before[-1] if before else info[-1]["module"]
+    units = list(_units(net, head))
+    if pool_name(net) is not None and not hasattr(net, "patch_embed"):
+        before = [n for n in units[: units.index(_POOL)] if not _idle(net.get_submodule(n))]
+        return before[-1] if before else info[-1]["module"]
+    last = info[-1]["module"]
+    if not hasattr(net, "patch_embed") and gives_maps(net, last, image):
+        return last
+    return last_map(net, units, head, tokens, image)
 
 
 def _feature_ends(net: nn.Module) -> frozenset[str]:
@@ -95,6 +108,5 @@ def _units(net: nn.Module, head: str | None) -> Iterator[str]:
         yield from walk(child, part)
 
 
-def _has_maps(net: nn.Module) -> bool:
-    """Say whether the network's stages give maps (B, K, h, w), as convolutional ones do."""
-    return getattr(net, "output_fmt", "NCHW") == "NCHW" and not hasattr(net, "patch_embed")
+def _idle(module: nn.Module) -> bool:
+    return isinstance(module, nn.Dropout | nn.Identity)

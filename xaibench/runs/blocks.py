@@ -48,6 +48,7 @@ class BlockMaker:
         split: the name of the one whose images are explained.
         about: what is the same in every row: run, dataset, split, model, training_seed.
         dataset_mean: of the training images, one a channel.
+        references: a few training images, the same for every block.
         seed: of the run.
     """
 
@@ -55,6 +56,7 @@ class BlockMaker:
     split: str
     about: Mapping[str, object]
     dataset_mean: np.ndarray
+    references: np.ndarray
     segments: SegmentOptions
     seed: int
     device: torch.device
@@ -90,6 +92,7 @@ class BlockMaker:
             segments=self.segmenter.labels(images, seeds, superpixels),
             seeds=seeds,
             dataset_mean=torch.from_numpy(self.dataset_mean).to(device),
+            references=as_images(torch.from_numpy(self.references), device),
             segmenter=self.segmenter,
         )
         columns = ["image", "group", "label", "target", "p_target"]

@@ -114,6 +114,7 @@ def _maker(
         subject.split,
         about=subject.about(config, run),
         dataset_mean=subject.dataset_mean,
+        references=subject.references,
         segments=config.segments,
         seed=config.seed,
         device=its.model.device,

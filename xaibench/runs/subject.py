@@ -10,6 +10,7 @@ import pandas as pd
 
 from xaibench.config.run_config import RunConfig
 from xaibench.imaging.means import channel_mean
+from xaibench.imaging.references import reference_images
 from xaibench.progress import Progress
 from xaibench.runs.fitting import Fitted, by_seed
 from xaibench.runs.selection import (
@@ -39,6 +40,7 @@ class Subject:
             the data set has none, or it is the explained one.
         items: a row for each image and target to explain; the index is the image's in the split.
         dataset_mean: of the training images, one a channel, in [0, 1].
+        references: a few training images, the same for every training seed.
     """
 
     data: Data
@@ -48,6 +50,7 @@ class Subject:
     validation: pd.DataFrame | None
     items: pd.DataFrame
     dataset_mean: np.ndarray
+    references: np.ndarray
 
     @classmethod
     def of(
@@ -71,7 +74,8 @@ class Subject:
         if few and not too_few_at_most(config.images, data):  # else it was said at the start
             progress.say(few)
         mean = channel_mean(data.splits["train"], config.seed)
-        return cls(data, split, fitted, predictions, validation, chosen, mean)
+        references = reference_images(data.splits["train"], config.seed)
+        return cls(data, split, fitted, predictions, validation, chosen, mean, references)
 
     def seen_by(self, fitted: tuple[Fitted, ...], target: str, progress: Progress) -> Subject:
         """Return the same images as the models of another training seed see them."""
