@@ -508,7 +508,7 @@ def test_a_model_without_a_layer_to_read_is_refused():
     model.cam_layer = None
     with pytest.raises(UserError, match=r"captum\.layer_grad_cam: the model names no layer"):
         make("layer_grad_cam").check(model)
-    with pytest.raises(UserError, match="must give maps"):
+    with pytest.raises(UserError, match="no grid of the network"):
         make("layer_grad_cam", layer="patch_embed").check(vit())
 
 
