@@ -15,8 +15,8 @@ from captum._utils.models.linear_model import SkLearnLasso
 from captum.attr._utils.custom_modules import Addition_Module
 from torch import nn
 from torch.nn import functional as F
-from xaibench.checks.comparing import gap
 
+from xaibench.checks.comparing import gap
 from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.engine import hookable
 from xaibench.engine.seeding import seeded
