@@ -256,6 +256,7 @@ def test_guided_ig_without_leeway_is_integrated_gradients():
     assert guided == pytest.approx(straight, abs=0.02 * float(straight.abs().max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("baseline", ["black", "dataset_mean"])
 def test_guided_ig_sums_to_the_change_of_score(baseline):
     """But for what values run ahead and behind within a step, of the order of ``max_dist``."""
