@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from xaibench.checks.plugins import check_plugin
-from xaibench.checks.stage import toy_batch
 from xaibench.progress import SilentProgress
 from xaibench.registry import Registry
 
@@ -50,22 +49,6 @@ def test_model(tmp_path):
     model = plugin.build(task="binary", classes=("a", "b"), channels=1, size=(32, 32))
     scores = model.score(torch.rand(3, 1, 32, 32), torch.tensor([0, 1, 1]))
     assert scores.shape == (3,)
-
-
-def test_a_transformer_of_ones_own(tmp_path):
-    """Everything that reads tokens or attention explains it."""
-    page = (ROOT / "docs/how-to/model.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
-    file = tmp_path / "small_vit.py"
-    file.write_text(blocks[1], encoding="utf-8")
-    registry = Registry([file])
-    plugin = registry.load("model", "small_vit")()
-    model = plugin.build(task="binary", classes=("a", "b"), channels=3, size=(32, 32)).eval()
-    names = ["grad_cam", "attention_rollout", "raw_attention", "gradient_attention"]
-    for name in [*names, "token_occlusion"]:
-        explainer = registry.load("explainer", name)()
-        explainer.check(model)
-        assert set(explainer(model, toy_batch()).statuses) == {"ok"}
 
 
 def test_dataset(tmp_path):
