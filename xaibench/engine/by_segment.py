@@ -11,10 +11,14 @@ from xaibench.engine.batch import Maps, Pixels, Segments
 
 def segment_means(values: Maps, segments: Segments) -> Float[Tensor, "batch segment"]:
     """Return the mean value in each segment, in float64; NaN behind an image's own segments."""
+    return segment_sums(values, segments) / segment_areas(segments)
+
+
+def segment_sums(values: Maps, segments: Segments) -> Float[Tensor, "batch segment"]:
+    """Return the sum of the values in each segment, in float64; 0 behind an image's own."""
     labels = segments.flatten(1)
     sums = values.new_zeros(len(values), int(segments.max()) + 1, dtype=torch.float64)
-    sums.scatter_add_(1, labels, values.flatten(1).double())
-    return sums / segment_areas(segments)
+    return sums.scatter_add_(1, labels, values.flatten(1).double())
 
 
 def segment_areas(segments: Segments) -> Float[Tensor, "batch segment"]:
