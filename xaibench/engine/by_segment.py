@@ -1,4 +1,4 @@
-"""Sums over segments."""
+"""Sums and means over segments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xaibench.engine.batch import Maps, Segments
+from xaibench.engine.batch import Maps, Pixels, Segments
 
 
 def segment_means(values: Maps, segments: Segments) -> Float[Tensor, "batch segment"]:
@@ -28,3 +28,12 @@ def segment_areas(segments: Segments) -> Float[Tensor, "batch segment"]:
         len(segments), int(segments.max()) + 1, dtype=torch.float64, device=segments.device
     )
     return areas.scatter_add_(1, labels, torch.ones_like(labels, dtype=torch.float64))
+
+
+def segment_mean_images(images: Pixels, segments: Segments) -> Pixels:
+    """Return the images with every segment in its own mean colour."""
+    planes = [
+        segment_means(channel, segments).nan_to_num().gather(1, segments.flatten(1))
+        for channel in images.unbind(1)
+    ]
+    return torch.stack(planes, dim=1).view_as(images).to(images.dtype)
