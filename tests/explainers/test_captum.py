@@ -15,8 +15,8 @@ from captum._utils.models.linear_model import SkLearnLasso
 from captum.attr._utils.custom_modules import Addition_Module
 from torch import nn
 from torch.nn import functional as F
-from xaibench.checks.checking import gap
 
+from xaibench.checks.comparing import gap
 from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.engine import hookable
 from xaibench.engine.seeding import seeded
@@ -508,7 +508,7 @@ def test_a_model_without_a_layer_to_read_is_refused():
     model.cam_layer = None
     with pytest.raises(UserError, match=r"captum\.layer_grad_cam: the model names no layer"):
         make("layer_grad_cam").check(model)
-    with pytest.raises(UserError, match="must give maps"):
+    with pytest.raises(UserError, match="no grid of the network"):
         make("layer_grad_cam", layer="patch_embed").check(vit())
 
 

@@ -177,7 +177,7 @@ def without_rule(
 RESHAPING: frozenset[object] = frozenset(
     {torch.flatten, torch.reshape, torch.cat, torch.permute, torch.transpose, torch._assert}
     | {getattr, operator.eq, operator.getitem, "flatten", "reshape", "view", "permute"}
-    | {"transpose", "contiguous", "squeeze", "unsqueeze", "size"}
+    | {"transpose", "contiguous", "squeeze", "unsqueeze", "size", "expand", "unbind"}
 )
 """Functions of a network that move numbers and change none."""
 
