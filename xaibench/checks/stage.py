@@ -144,7 +144,7 @@ def toy_batch(
     masks[1:, 8:20, 8:20] = True  # the first image has no evidence
     # Of a draw of their own: the other images stay what they were, and none is its own reference.
     drawn = torch.Generator().manual_seed(seed + 1)
-    references = torch.rand(4, channels, SIDE, SIDE, generator=drawn)
+    references = torch.rand(4, channels, *size, generator=drawn)
     ids = tuple(f"image_{i}" for i in range(images))
     targets = torch.arange(images) % classes
     return Batch(
