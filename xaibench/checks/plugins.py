@@ -1,45 +1,63 @@
 """Conformance: the same checks for our plugins and for everyone's.
 
-``xaibench check my_file.py`` runs them; so do our own tests.
+``xaibench check my_file.py`` runs them in a process of their own; `checks_for` gives them to
+pytest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 
-from xaibench.checks.checking import CheckResult
-from xaibench.checks.explainers import check_explainer
-from xaibench.checks.metrics import check_metric
+from xaibench.checks.check import Check, expecting
+from xaibench.checks.datasets import dataset_checks
+from xaibench.checks.explainers import explainer_checks
+from xaibench.checks.metrics import metric_checks
+from xaibench.checks.models import model_checks
+from xaibench.config.checking import checked
+from xaibench.config.document import Document
 from xaibench.errors import UserError, did_you_mean
-from xaibench.registry import Registry
 
-CHECKS = {"explainer": check_explainer, "metric": check_metric}
+_CHECKS: dict[str, Callable[..., list[Check]]] = {
+    "explainer": explainer_checks,
+    "metric": metric_checks,
+    "model": model_checks,
+    "dataset": dataset_checks,
+}
 
 
-def checks_for(plugin: object) -> Iterator[CheckResult]:
-    """Check an explainer or a metric against its contract, one result after the other.
+def checks_for(plugin: object, expected: Mapping[str, str] | None = None) -> list[Check]:
+    """Return the checks of a plugin of any kind; each is a call that raises AssertionError.
+
+    Args:
+        plugin: an instance, or a class whose parameters all have defaults.
+        expected: name of a check -> why it fails, and may; beside the plugin's own ``expected``.
 
     Raises:
-        UserError: a plugin of another kind.
+        UserError: no plugin, or a class that cannot be made.
     """
+    if inspect.isclass(plugin):
+        plugin = made(plugin)
     kind = getattr(plugin, "kind", type(plugin).__name__)
-    if kind not in CHECKS:
-        raise UserError(f"a {kind} cannot be checked yet{did_you_mean(kind, CHECKS)}")
-    yield from CHECKS[kind](plugin)
+    if kind not in _CHECKS:
+        raise UserError(f"a {kind} cannot be checked{did_you_mean(kind, _CHECKS)}")
+    own = getattr(plugin, "expected", {})
+    return expecting(_CHECKS[kind](plugin), {**own, **(expected or {})})
 
 
-def check_plugin(named: str) -> Iterator[CheckResult]:
-    """Check a plugin file, or an installed plugin named ``KIND:NAME``, with its defaults."""
-    kind, colon, name = named.partition(":")
-    if colon and not Path(named).exists():
-        plugin = Registry().load(kind, name)
-    else:
-        path = Path(named)
-        found = [p for p in Registry([path]).plugins() if p.source == str(path)]
-        plugin = found[0].load()
+def made(cls: type, settings: Sequence[str] = ()) -> object:
+    """Return an instance by its defaults, or what ``checked_with`` of its class says instead.
+
+    Args:
+        settings: ``key=value`` each, the value as YAML, checked as in a config.
+
+    Raises:
+        UserError: a parameter without a default, or one that is not allowed.
+    """
+    document = Document.said(cls.__name__, dict(getattr(cls, "checked_with", {})), settings)
+    if document.data:
+        return checked(cls, document.data, document, ())
     try:
-        instance = plugin()
+        return cls()
     except TypeError as error:
-        raise UserError(f"{named}: every parameter needs a default: {error}") from None
-    yield from checks_for(instance)
+        raise UserError(f"{cls.__name__}: every parameter needs a default: {error}") from None

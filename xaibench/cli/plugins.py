@@ -1,4 +1,4 @@
-"""Commands on plugins: ``list`` and ``check``."""
+"""The command on all plugins: ``list``."""
 
 from __future__ import annotations
 
@@ -39,17 +39,3 @@ def list_plugins(
     for row in rows:
         table.add_row(*row.values())
     Console().print(table)
-
-
-@app.command()
-def check(plugin: Annotated[str, typer.Argument(help="a plugin file, or KIND:NAME")]) -> None:
-    """Check that an explainer or a metric keeps its contract; exit code 1 where it does not."""
-    from xaibench.checks.plugins import check_plugin
-
-    failed = 0
-    for result in check_plugin(plugin):
-        print(f"{'ok    ' if result.passed else 'FAILED'}  {result.name}", flush=True)
-        if not result.passed:
-            failed += 1
-            print(f"        {result.why}")
-    raise typer.Exit(1 if failed else 0)

@@ -177,12 +177,12 @@ def without_rule(
 RESHAPING: frozenset[object] = frozenset(
     {torch.flatten, torch.reshape, torch.cat, torch.permute, torch.transpose, torch._assert}
     | {getattr, operator.eq, operator.getitem, "flatten", "reshape", "view", "permute"}
-    | {"transpose", "contiguous", "squeeze", "unsqueeze", "size"}
+    | {"transpose", "contiguous", "squeeze", "unsqueeze", "size", "expand", "unbind"}
 )
 """Functions of a network that move numbers and change none."""
 
 LINEAR: frozenset[object] = RESHAPING | frozenset(
-    {operator.add, operator.iadd, torch.add, "add", "add_", torch.mean, "mean", "sum"}
+    {operator.add, operator.iadd, operator.sub, torch.add, "add", "add_", torch.mean, "mean", "sum"}
     | {F.batch_norm, F.avg_pool2d, F.adaptive_avg_pool2d, F.pad}
 )
 """Functions of a network that are linear in what they are given, up to a constant."""

@@ -1,0 +1,90 @@
+"""The process in which a plugin is checked: ``python -m xaibench.checks.child``.
+
+A line of JSON an event on what was standard output: ``ready`` (our own code is there), ``checks``
+(the plugin, too; their names), ``begin`` and ``end`` of each check. Whatever the plugin prints
+goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from xaibench.checks.check import CheckResult, OutOfTimeError, time_limit, told, took_too_long
+from xaibench.checks.plugins import checks_for, made
+from xaibench.checks.process import IMPORTED
+from xaibench.errors import UserError
+from xaibench.registry import KINDS, Registry
+
+
+def main() -> None:
+    """Load a plugin and run its checks from a number on."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("named")
+    parser.add_argument("--kind", type=lambda kind: kind or None)
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seconds", type=float, required=True)
+    asked = parser.parse_args()
+    line = _own_line()
+    _say(line, "ready")
+    result = CheckResult(IMPORTED, "passed")
+    try:
+        with time_limit(asked.seconds):
+            checks = checks_for(_plugin(asked.kind, asked.named, asked.set))
+    except SystemExit as end:
+        result = CheckResult(IMPORTED, "failed", f"{told(end)}: a plugin must not end the process")
+    except OutOfTimeError:
+        result = CheckResult(IMPORTED, "failed", took_too_long(asked.seconds))
+    except UserError as error:
+        result = CheckResult(IMPORTED, "failed", str(error))
+    except Exception as error:
+        result = CheckResult(IMPORTED, "failed", told(error))
+    _say(line, "end", **dataclasses.asdict(result))
+    if result.failed:
+        return
+    _say(line, "checks", names=[check.name for check in checks])
+    for number, check in enumerate(checks[asked.first :], asked.first):
+        _say(line, "begin", number=number)
+        _say(line, "end", **dataclasses.asdict(check.run(asked.seconds)))
+
+
+def _plugin(kind: str | None, named: str, settings: Sequence[str]) -> object:
+    registry = Registry([Path(named)] if Path(named).is_file() else [])
+    own = Path(named).stem if Path(named).is_file() else named.removeprefix(f"{kind}:")
+    return made(registry.load(kind or _kind_at(named), own), settings)
+
+
+def _kind_at(path: str) -> str:
+    """Return the kind of the class at a dotted path; an explainer where there is none at all.
+
+    The registry, which is asked for it next, then says what is wrong.
+    """
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except Exception:
+        return KINDS[2]
+    kind = getattr(found, "kind", None)
+    return kind if kind in KINDS else KINDS[2]
+
+
+def _own_line() -> TextIO:
+    line = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return line
+
+
+def _say(line: TextIO, event: str, **what: object) -> None:
+    print(json.dumps({"event": event, **what}), file=line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
