@@ -48,7 +48,7 @@ BAD = GOOD.replace("scores[:, None, None] * ", "scores.sum() * ")
         (("list", "--plugin", "no.py"), "plugin file no.py does not exist"),
         (("check", "no.py"), "plugin file no.py does not exist"),
         (("check", "explainer:grdacam"), "unknown explainer 'grdacam'; allowed: "),
-        (("check", "dataset:pcam"), "a dataset cannot be checked yet"),
+        (("check", "grdacam"), "no plugin 'grdacam': name a file, an installed plugin, KIND:NAME"),
         (("leaderboard", "no/such/folder"), "no/such/folder"),
         (("report", "no/such/folder"), "no/such/folder"),
         (("verify", "no/such/folder"), "no/such/folder"),

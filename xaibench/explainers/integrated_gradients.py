@@ -32,7 +32,6 @@ class IntegratedGradients(Explainer):
     space: Space = "logit"
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
-        model.requires_grad_(False)  # the gradient is wanted at the image, not at the weights
         captum = CaptumIntegratedGradients(
             lambda images, targets: model.score(images, targets, self.space)
         )
@@ -43,5 +42,7 @@ class IntegratedGradients(Explainer):
             n_steps=self.steps,
             internal_batch_size=model.batch_size,
         )
-        relevance = maps_in_batches(model, batch, path)
+        with model.as_found():
+            model.requires_grad_(False)  # the gradient is wanted at the image, not at the weights
+            relevance = maps_in_batches(model, batch, path)
         return relevance.abs().mean(1) if self.channels == "mean_abs" else relevance.sum(1)

@@ -8,7 +8,7 @@ import threading
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import huggingface_hub
 import timm
@@ -47,6 +47,8 @@ class Timm(Model):
     classes on one logit instead of two. ``hidden``: width of a hidden layer: the head is then
     linear, ReLU, linear, and no class activation map can be made of it.
     """
+
+    checked_with: ClassVar[dict[str, object]] = {"weights": "none"}
 
     architecture: str = "resnet18"
     weights: str = "imagenet"
