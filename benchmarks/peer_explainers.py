@@ -71,6 +71,25 @@ def captum_lime(subject: Subject, batch: Batch, per_evaluation: int) -> Tensor:
     return torch.cat(maps)[:, 0].detach()
 
 
+def captum_kernel_shap(subject: Subject, batch: Batch, per_evaluation: int) -> Tensor:
+    """Return captum's KernelSHAP, black behind what a coalition leaves out."""
+    from captum.attr import KernelShap
+
+    kernel_shap = KernelShap(subject.model.score)
+    maps = [
+        kernel_shap.attribute(
+            part.images,
+            baselines=0,
+            additional_forward_args=(part.targets,),
+            feature_mask=part.segments[:, None],
+            n_samples=subject.size.samples,
+            perturbations_per_eval=per_evaluation,
+        )
+        for part in batch.split(1)
+    ]
+    return torch.cat(maps)[:, 0].detach()
+
+
 def captum_integrated_gradients(subject: Subject, batch: Batch, per_evaluation: int) -> Tensor:
     from captum.attr import IntegratedGradients
 
@@ -130,6 +149,26 @@ def package_grad_cam(subject: Subject, batch: Batch) -> Tensor:
     with GradCAM(model, [model.module(model.cam_layer)]) as cam:
         # The model's weights ask for no gradient, so the images must.
         return torch.from_numpy(cam(batch.images.clone().requires_grad_(), targets))
+
+
+def package_masked_cam(name: str, subject: Subject, batch: Batch, batch_size: int | None) -> Tensor:
+    """Return the grad-cam package's ScoreCAM or AblationCAM, image by image.
+
+    Args:
+        batch_size: of its masked passes; None for its own default.
+    """
+    import pytorch_grad_cam as package
+
+    model = subject.model
+    maps = []
+    for image, target in zip(batch.images, batch.targets, strict=True):
+        read = lambda output, t=target: model.read(output[None], t[None], "logit")[0]
+        with getattr(package, name)(model, [model.module(model.cam_layer)]) as cam:
+            if batch_size:
+                cam.batch_size = batch_size
+            with contextlib.redirect_stderr(io.StringIO()):  # its progress bars have no switch
+                maps.append(torch.from_numpy(cam(image[None].clone(), [read])))
+    return torch.cat(maps)
 
 
 def grad_cam_gap(ours: Tensor, theirs: Tensor) -> float:

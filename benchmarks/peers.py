@@ -15,7 +15,8 @@ from typing import get_args
 import torch
 
 from benchmarks.contest import OURS, Bare, Contestant, compete
-from benchmarks.methods import HALF, METHODS, Method, methods
+from benchmarks.method import HALF, Method
+from benchmarks.methods import METHODS, methods
 from benchmarks.recorded import add_arguments, recorded
 from benchmarks.records import Record, row
 from benchmarks.sizes import QUICK, SIZES, Size, on_gpu
@@ -24,7 +25,7 @@ from benchmarks.tables import line
 from xaibench.types import Acceleration
 
 # Seconds of each method beside one another, roughly.
-_SHARES = dict(zip(METHODS, (10, 8, 6, 6, 5, 20, 4, 2), strict=True))
+_SHARES = dict(zip(METHODS, (10, 8, 6, 6, 5, 20, 4, 2, 20, 20, 15), strict=True))
 _WIDTHS = (21, 42, 9, 13, 8, 7, 10, 0)
 
 

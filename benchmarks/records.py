@@ -21,7 +21,7 @@ from xaibench.store.provenance import processor_name
 
 if TYPE_CHECKING:  # a machine that lacks a package can still tell what it has
     from benchmarks.contest import Contest, Result
-    from benchmarks.methods import Method
+    from benchmarks.method import Method
     from benchmarks.subjects import Subject
 
 RESULTS = Path(__file__).parent / "results"

@@ -52,6 +52,20 @@ def random_uniform(
     return _shift_right(random_bits(seeds, count, stream), 11).to(torch.float64) * 2.0**-53
 
 
+def random_normal(
+    seeds: Int[Tensor, " batch"], count: int, stream: int
+) -> Float[Tensor, "batch n"]:
+    """Return ``count`` numbers an image, of mean 0 and variance 1, float64."""
+    # Half a step up: the normal quantile of 0 is not finite.
+    return torch.special.ndtri(random_uniform(seeds, count, stream) + 2.0**-54)
+
+
+def copy_seeds(seeds: Int[Tensor, " pair"], copies: Int[Tensor, " pair"]) -> Int[Tensor, " pair"]:
+    """Return the seeds of numbered copies of images, in [0, 2**63), one a copy."""
+    bits = _mix(_mix(_mix(seeds.to(torch.int64)) + _COPIES) + (copies + 1) * _GOLDEN)
+    return _shift_right(bits, 1)
+
+
 def draw_seeds(seeds: Int[Tensor, " batch"], draw: int) -> Int[Tensor, " batch"]:
     """Return the seeds of an image's ``draw``-th independent draw, in [0, 2**63).
 
@@ -78,8 +92,25 @@ def descending_order(
     return shuffled.gather(1, by_value)
 
 
+IMPUTED = 40
+SUBSETS = 41
+SQUARES = 42
+UNIFORM = 43
+NEIGHBOURHOOD = 44
+
+OTHER_TARGET = 50
+MOSAIC = 51
+PERTURBATION = 52
 _TIES = 1
 NOISE = 2
 _DRAWS = 3
 UNRELATED = 4
 NOISY_INPUT = 5
+MASK_CELLS = 20
+MASK_SHIFTS = 21
+COALITION_SIZES = 22
+COALITION_MEMBERS = 23
+_COPIES = 30
+NOISY_COPY = 31
+REFERENCE_ORDER = 32
+PATH_POINT = 33

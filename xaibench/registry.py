@@ -8,6 +8,8 @@ plugin is imported when it is asked for by name.
 from __future__ import annotations
 
 import ast
+import functools
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -70,7 +72,11 @@ class Registry:
         for path in files:
             if not path.is_file():
                 raise UserError(f"plugin file {path} does not exist")
-            plugin = _read(path, path.stem, f"xaibench_plugin.{path.stem}", str(path))
+            if "." in path.stem:
+                raise UserError(
+                    f"{path}: its stem is the plugin's name, which has no dot; rename it"
+                )
+            plugin = _read(path, path.stem, _module_of(path), str(path))
             if plugin is None:
                 raise UserError(f"{path}: no plugin; put @register({KINDS[2]!r}) on its class")
             self._add(plugin)
@@ -106,6 +112,50 @@ class Registry:
         return self.find(kind, name).load()
 
 
+def find_named(named: str, kind: str | None = None, files: Iterable[Path] = ()) -> Plugin:
+    """Return the plugin that a person means: a file, a NAME, KIND:NAME or package.module:Class.
+
+    Args:
+        kind: where plugins of two kinds share the name.
+        files: further plugin files that may hold it.
+
+    Raises:
+        UserError: there is none of that name, or several.
+    """
+    if kind is not None and kind not in KINDS:
+        raise UserError(f"--kind: unknown kind {kind!r}{did_you_mean(kind, KINDS)}")
+    if Path(named).suffix == ".py" or Path(named).is_file():
+        path = Path(named)
+        return next(p for p in Registry([*files, path]).plugins() if p.source == str(path))
+    registry = Registry(files)
+    first, colon, rest = named.partition(":")
+    if colon and first in KINDS:
+        return registry.find(first, rest)
+    if colon:
+        return registry.find(kind or _kind_at(named), named)
+    found = [p for p in registry.plugins() if p.name == named and kind in (None, p.kind)]
+    if not found:
+        names = [p.name for p in registry.plugins() if kind in (None, p.kind)]
+        raise UserError(f"unknown {kind or 'plugin'} {named!r}{did_you_mean(named, names)}")
+    if len(found) > 1:
+        kinds = " or ".join(f"{p.kind}:{named}" for p in found)
+        raise UserError(f"{named!r} is the name of {len(found)} plugins; say {kinds}")
+    return found[0]
+
+
+def _kind_at(path: str) -> str:
+    """Return the kind of the class at a dotted path; of none the most frequent one.
+
+    Whoever then asks for it is told what is wrong.
+    """
+    module, _, attribute = path.partition(":")
+    try:
+        kind = getattr(getattr(importlib.import_module(module), attribute), "kind", None)
+    except (Exception, SystemExit):
+        return KINDS[2]
+    return kind if kind in KINDS else KINDS[2]
+
+
 def _name(*parts: str) -> str:
     """Return a plugin's name: a family's folder ends in ``_`` where a plugin has its name, too."""
     return ".".join(part.rstrip("_") for part in parts)
@@ -137,15 +187,27 @@ def _read(path: Path, name: str, module: str, source: str) -> Plugin | None:
     return Plugin(kind, name, doc.partition("\n")[0], source, load)
 
 
+def _module_of(path: Path) -> str:
+    """Return the name of a plugin file's module, which no other file has."""
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    return f"xaibench_plugin_{place}.{path.stem}"
+
+
 def _import(module: str, path: Path) -> object:
-    if not module.startswith("xaibench_plugin."):
+    if not module.startswith("xaibench_plugin_"):
         return _import_ours(module)
+    source = hashlib.sha256(path.read_bytes()).hexdigest()
+    known = sys.modules.get(module)
+    if known is not None and known.__source__ == source:  # one file, one class: configs are equal
+        return known
     spec = importlib.util.spec_from_file_location(module, path)
     loaded = importlib.util.module_from_spec(spec)
+    loaded.__source__ = source
     sys.modules[module] = loaded  # dataclasses look their module up by name
     try:
         spec.loader.exec_module(loaded)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        del sys.modules[module]
         raise UserError(f"{path}: failed to import: {type(error).__name__}: {error}") from error
     return loaded
 
@@ -174,18 +236,23 @@ def _from_path(kind: str, path: str) -> Plugin:
             cls = importlib.import_module(module)
             for part in attribute.split("."):
                 cls = getattr(cls, part)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(
                 f"{kind} {path!r} cannot be imported: {type(error).__name__}: {error}; "
                 "write `package.module:Class`, of a package that is installed or on PYTHONPATH"
             ) from error
         if not inspect.isclass(cls) or getattr(cls, "kind", None) != kind:
             raise UserError(f"{path!r} is no {kind} class")
-        # A subclass: under its own name, if it has one, the class stays what it was.
-        own = {"name": path, "__doc__": cls.__doc__, "__module__": cls.__module__}
-        return type(cls.__name__, (cls,), own)
+        return _renamed(cls, path)
 
     return Plugin(kind, path, "", module, load)
+
+
+@functools.cache
+def _renamed(cls: type, name: str) -> type:
+    """Return a subclass of another name: under its own, if it has one, it stays what it was."""
+    own = {"name": name, "__doc__": cls.__doc__, "__module__": cls.__module__}
+    return type(cls.__name__, (cls,), own)
 
 
 def _from_entry_point(kind: str, point: importlib.metadata.EntryPoint) -> Plugin:
@@ -194,7 +261,7 @@ def _from_entry_point(kind: str, point: importlib.metadata.EntryPoint) -> Plugin
     def load() -> type:
         try:
             cls = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(
                 f"{kind} {point.name!r} of package {package} cannot be imported: "
                 f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
 """Build the documentation as a site that opens from disk: ``python docs/site/build.py OUT``.
 
-Pages are the files of ``docs/``, the README and its like, and what is made here of the code: a page a
-plugin from its docstring and fields, and the public names. So they can never say something else.
+Pages are the files of ``docs/``, the README and its like, and what is made here of the code: a page
+a plugin from its docstring and fields, and the public names. So they can never say something else.
 """
 
 from __future__ import annotations

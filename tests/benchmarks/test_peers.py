@@ -8,7 +8,8 @@ import json
 import pytest
 
 from benchmarks import peers
-from benchmarks.methods import HALF, METHODS
+from benchmarks.method import HALF
+from benchmarks.methods import METHODS
 from benchmarks.sizes import QUICK
 
 TOLERANCE = 1e-4

@@ -125,7 +125,7 @@ def test_additions_and_means_become_modules_and_nothing_else_changes():
 @pytest.mark.parametrize(
     ("architecture", "why"),
     [
-        ("efficientnet_b0", "no rule for the operation `mul`"),
+        ("efficientnet_b0", "no rule for the function 'mul'"),
         ("vit_tiny_patch16_224", "no rule for"),
         ("swin_tiny_patch4_window7_224", "no rule for|cannot be traced"),
     ],

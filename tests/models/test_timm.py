@@ -159,3 +159,22 @@ def test_as_many_outputs_as_the_head_reads(task, single_logit, classes, outputs)
     model = build(classes=classes, task=task, single_logit=single_logit, weights="none")
     assert model.logits(torch.rand(2, 3, 32, 32)).shape == (2, outputs)
     assert model.module(model.linear_head).out_features == outputs
+
+
+def test_options_are_those_of_timms_constructor():
+    model = build("test_vit", weights="none", options={"depth": 2, "global_pool": "avg"})
+    assert len(model.net.blocks) == 2
+    assert model.net.global_pool == "avg"
+    assert model.cam_layer == "blocks.1"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"num_classes": 3}, "options: num_classes is the data set's number of classes; leave"),
+        ({"depht": 2}, r"test_vit with depht = 2, .*unexpected keyword argument 'depht'"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, why):
+    with pytest.raises(UserError, match=why):
+        build("test_vit", weights="none", options=options)

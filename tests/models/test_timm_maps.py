@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from xaibench.errors import UserError
 from xaibench.models.timm import Timm
 
 # architecture -> default layer, its map for images of 64 x 96, tokens before those of the patches
@@ -60,12 +61,39 @@ def build(architecture, size=(64, 96), channels=3):
     + [pytest.param(n, *facts, marks=pytest.mark.slow) for n, facts in LARGER.items()],
 )
 def test_the_last_map_of_a_family(architecture, layer, shape, prefix):
-    model = build(architecture)
+    model = build(architecture, (56, 84) if "patch14" in architecture else (64, 96))
     assert (model.cam_layer, model.tokens.prefix_tokens) == (layer, prefix)
     assert model.check_feature_maps(layer) == shape
     assert (model.passes.forward, model.passes.backward) == (0, 0)
     assert all(module.training for module in model.modules())
     assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("size", "nearest"), [((33, 47), "32x48"), ((32, 40), "32x32"), ((8, 16), "16x16")]
+)
+def test_a_size_that_leaves_pixels_unseen_is_refused(size, nearest):
+    with pytest.raises(UserError, match=rf"patches of 16x16, and .* such as to {nearest}"):
+        build("test_vit", size)
+
+
+@pytest.mark.parametrize("size", [(33, 47), (46, 34)])
+@pytest.mark.parametrize("architecture", ["test_convnext", "test_mambaout", "mobilevit_xxs"])
+def test_families_that_take_any_size_take_odd_ones(architecture, size):
+    model = build(architecture, size)
+    assert len(model.check_feature_maps(model.cam_layer)) == 3
+
+
+def test_a_size_that_the_network_cannot_take_is_refused():
+    with pytest.raises(UserError, match=r"convit_tiny does not take images of 64x96 \(The exp"):
+        build("convit_tiny")
+    with pytest.raises(UserError, match=r"nest_tiny with .*img_size = \(64, 96\): Model only"):
+        build("nest_tiny")
+
+
+def test_it_is_built_the_same_where_no_gradients_are_taken():
+    with torch.no_grad():
+        assert build("test_vit").cam_layer == "blocks.5.norm1"
 
 
 def test_a_patchs_token_stands_where_the_patch_is():

@@ -196,6 +196,7 @@ def test_a_run_makes_every_file(whole, said):
     assert files == figures | {
         *("config.yaml", "manifest.json", "training_log.csv", "maps.h5", "timings.parquet"),
         *("validation_predictions.parquet", "checksums.json"),
+        *("plugins/small_net.py", "plugins/darkness.py"),
         *("agreement.csv", "normalised.csv", "friedman.csv", "friedman_pairs.csv"),
         *("report.html", "probes.csv", "probes.md", "thresholds.csv", "roc.md"),
         *(f"leaderboard_{part}.{e}" for part in ("by_target", "strata") for e in ("csv", "md")),

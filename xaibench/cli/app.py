@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from xaibench import __version__
-from xaibench.cli import board, check, data, plugins, run, verify
+from xaibench.cli import board, check, data, new, plugins, run, show, verify
 from xaibench.errors import PluginError, UserError
 
 
@@ -37,7 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (run.app, plugins.app, check.app, board.app, verify.app):
+for commands in (run.app, plugins.app, show.app, new.app, check.app, board.app, verify.app):
     app.add_typer(commands)
 app.add_typer(data.app, name="data")
 

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from xaibench.config.document import Document
+from xaibench.config.parameters import parameters_of
 from xaibench.errors import UserError, did_you_mean
 
 
@@ -50,7 +51,16 @@ def _translated(error: ValidationError, cls: type, document: Document, place: tu
     if first["type"] == "value_error":
         return document.error(where, wanted)
     hint = _nearest_choice(first) if isinstance(first["input"], str) else ""
-    return document.error(where, f"must {wanted}, got {first['input']!r}{hint}")
+    allowed = _allowed(cls, where[len(place) :])
+    return document.error(where, f"must {wanted}, got {first['input']!r}{hint}{allowed}")
+
+
+def _allowed(cls: type, loc: Sequence[str | int]) -> str:
+    """Return `` (KEY: integer, at least 1)`` of the key at ``loc``; nothing where none is known."""
+    keys = [key for key in loc if isinstance(key, str)]
+    known = parameters_of(_owner(cls, keys[:-1])) if keys else {}
+    parameter = known.get(keys[-1]) if keys else None
+    return f" ({parameter.name}: {parameter.allowed})" if parameter else ""
 
 
 def _wanted(message: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,16 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Document:
-    """Plain data, and for each place in it where it was written."""
+    """Plain data, and for each place in it where it was written.
+
+    Attributes:
+        spelled: how errors spell a place, where that is not the place itself.
+    """
 
     path: Path
     data: dict[str, Any]
     origins: dict[Place, str]
+    spelled: Mapping[Place, Place] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> Document:
@@ -67,13 +72,35 @@ class Document:
     def has(self, place: Place) -> bool:
         return place in self.origins
 
+    def narrowed(self, place: Place, index: Mapping[str, int]) -> Document:
+        """Return the document with one element in place of each list; errors name the element.
+
+        Args:
+            place: of the mapping that holds the lists.
+            index: key of a list -> number of its element.
+        """
+        elements = {(*place, key): (*place, key, at) for key, at in index.items()}
+        narrow = self.at(place) | {key: self.at(place)[key][at] for key, at in index.items()}
+        return replace(
+            self,
+            data=_with(self.data, place, narrow),
+            origins=self.origins | {whole: self.origins[one] for whole, one in elements.items()},
+            spelled=elements,
+        )
+
     def error(self, place: Place, message: str) -> UserError:
         """Return a UserError that begins with where ``place`` was written."""
         known = place
         while known not in self.origins:
             known = known[:-1]
-        key = ".".join(map(str, place))
+        key = ".".join(map(str, self.spelled.get(place, place)))
         return UserError(f"{self.origins[known]}: {key + ': ' if key else ''}{message}")
+
+
+def _with(data: Mapping[str, Any], place: Place, value: Any) -> dict[str, Any]:
+    """Return a mapping with another value at a place inside it."""
+    first, *rest = place
+    return dict(data) | {first: _with(data[first], tuple(rest), value) if rest else value}
 
 
 def _plain(node: yaml.Node, place: Place, path: str, origins: dict[Place, str]) -> Any:

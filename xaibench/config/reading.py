@@ -1,17 +1,20 @@
 """From YAML to a frozen RunConfig: all validation, before any data or model loads.
 
 Every mistake is one UserError that says where (file and line, or the ``--set``), what it got,
-what is allowed, and the nearest name. Relative paths are taken from the working directory.
+what is allowed, and the nearest name. Relative paths are taken from the working directory, but
+for ``plugins``: a file beside the config comes before one in the working directory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.config.checking import checked
-from xaibench.config.document import Document
+from xaibench.config.document import Document, Place
+from xaibench.config.grids import Row, rows_of
+from xaibench.config.parameters import parameters_of
 from xaibench.config.run_config import PlainConfig, RunConfig
 from xaibench.errors import UserError, did_you_mean
 from xaibench.registry import Registry
@@ -32,8 +35,9 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
     """
     document = Document.read(Path(path), overrides)
     plain = checked(PlainConfig, document.data, document, ())
+    files = [_plugin_file(at, document) for at in range(len(plain.plugins))]
     try:
-        registry = Registry([Path(p) for p in plain.plugins])
+        registry = Registry(files)
     except UserError as error:
         raise document.error(("plugins",), str(error)) from None
     # All names first: they are known without importing a plugin, and with it torch.
@@ -42,14 +46,25 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
     named += [("metric", ("metrics", label)) for label in plain.metrics]
     for kind, place in named:
         _plugin_name(kind, place, document, registry)
-    built = {place: _plugin(kind, place, document, registry) for kind, place in named}
-    plugins = {
-        "dataset": built["dataset",],
-        "model": built["model",],
-        "explainers": {k: built["explainers", k] for k in plain.explainers},
-        "metrics": {k: built["metrics", k] for k in plain.metrics},
-    }
-    return RunConfig(**dict(plain) | plugins)
+    plugins = {kind: _plugin(kind, (kind,), document, registry) for kind in ("dataset", "model")}
+    for kind, labels in {"explainer": plain.explainers, "metric": plain.metrics}.items():
+        plugins[f"{kind}s"] = _rows(kind, labels, document, registry)
+    return RunConfig(**dict(plain) | plugins | {"plugins": tuple(map(str, files))})
+
+
+def _plugin_file(at: int, document: Document) -> Path:
+    """Return the plugin file that the config names: beside the config, or else from where we are.
+
+    Raises:
+        UserError: it is in neither place.
+    """
+    said = Path(document.at(("plugins", at)))
+    beside = document.path.parent / said
+    if found := next((path for path in (beside, said) if path.is_file()), None):
+        return found
+    where = f"neither {beside} (beside the config, which comes first) nor {said.absolute()}"
+    looked = f"{said} is no file" if said.is_absolute() else f"{where} (working directory) is there"
+    raise document.error(("plugins", at), f"no plugin file: {looked}")
 
 
 def load_dataset(
@@ -95,14 +110,45 @@ def _plugin_name(
     return name, parameters
 
 
-def _plugin(kind: str, place: tuple[str, ...], document: Document, registry: Registry) -> Any:
+def _class(
+    kind: str, place: Place, document: Document, registry: Registry
+) -> tuple[type, dict[str, Any]]:
     name, parameters = _plugin_name(kind, place, document, registry)
     try:
-        cls = registry.load(kind, name)
+        return registry.load(kind, name), parameters
     except UserError as error:
         raise document.error(place, str(error)) from None
+
+
+def _plugin(kind: str, place: Place, document: Document, registry: Registry) -> Any:
+    cls, parameters = _class(kind, place, document, registry)
     plugin = checked(cls, parameters, document, place)
     _validate(plugin, parameters, document, place)
+    return plugin
+
+
+def _rows(
+    kind: str, labels: Iterable[str], document: Document, registry: Registry
+) -> dict[str, Any]:
+    """Return label -> plugin, where lists of values stand with a label for each of them."""
+    plugins: dict[str, Any] = {}
+    for label in labels:
+        place = (f"{kind}s", label)
+        cls, parameters = _class(kind, place, document, registry)
+        for row in rows_of(place, parameters, parameters_of(cls), document):
+            if row.label in plugins:
+                raise document.error(
+                    place, f"makes a second row {row.label!r}; every row needs a label of its own"
+                )
+            plugins[row.label] = _of_row(cls, row, document, place)
+    return plugins
+
+
+def _of_row(cls: type, row: Row, document: Document, place: Place) -> Any:
+    """Return the plugin of a row; errors name the element of the list that it is about."""
+    own = document.narrowed(place, row.index) if row.index else document
+    plugin = checked(cls, row.parameters, own, place)
+    _validate(plugin, row.parameters, own, place)
     return plugin
 
 

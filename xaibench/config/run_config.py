@@ -8,12 +8,23 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
-from xaibench.config.sections import ImageOptions, SegmentOptions, SubmissionOptions
+from xaibench.config.sections import (
+    ImageOptions,
+    LimitOptions,
+    SegmentOptions,
+    SubmissionOptions,
+)
 from xaibench.training.options import Seed, TrainingOptions
 from xaibench.types import Acceleration, Precision
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.-]*$", max_length=64)]
+Label = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.-]*(\([A-Za-z0-9_+.,=-]+\))?$", max_length=128),
+]
+"""Names a row of tables, a folder of cells and a group of ``maps.h5``; of a grid's row,
+``NAME(parameter=value,…)``."""
 
 
 class PlainConfig(BaseModel):
@@ -37,8 +48,9 @@ class PlainConfig(BaseModel):
     submission: SubmissionOptions | None = None
     images: ImageOptions = ImageOptions()
     segments: SegmentOptions = SegmentOptions()
-    explainers: dict[Slug, dict[str, Any] | None] = Field(min_length=1)
-    metrics: dict[Slug, dict[str, Any] | None] = Field(min_length=1)
+    limits: LimitOptions = LimitOptions()
+    explainers: dict[Label, dict[str, Any] | None] = Field(min_length=1)
+    metrics: dict[Label, dict[str, Any] | None] = Field(min_length=1)
 
 
 class RunConfig(PlainConfig):
@@ -56,9 +68,11 @@ class RunConfig(PlainConfig):
             ``runs.blocks.block_size`` for ``auto``.
         model_per_label: train one model for each label or output, instead of one for all.
         submission: write a challenge's CSV of all outputs; None for none.
-        plugins: files of plugins beside the installed ones.
+        limits: of each call of an explainer or a metric; see ``runs.limits``.
+        plugins: files of plugins beside the installed ones, as they were found.
         explainers, metrics: label -> `Explainer` or `Metric`; the label is the plugin's name,
-            unless the section says ``use: NAME``.
+            unless the section says ``use: NAME``. A list where a parameter takes none makes a row
+            for each of its values, ``LABEL(parameter=value)``; see ``grids``.
     """
 
     # Any: those plugins import torch, which a mistake in the file must not wait for.
@@ -75,7 +89,7 @@ class RunConfig(PlainConfig):
     def resolved(self) -> dict[str, Any]:
         """Return the config with every default filled in, as plain YAML data."""
         plain = {name: getattr(self, name) for name in type(self).model_fields}
-        for key in ("training", "images", "segments", "submission"):
+        for key in ("training", "images", "segments", "limits", "submission"):
             plain[key] = plain[key] and plain[key].model_dump(mode="json")
         for key in ("dataset", "model"):
             plain[key] = plugin_parameters(plain[key])

@@ -1,4 +1,4 @@
-"""Sections of a config: which images are explained, their superpixels, a challenge's CSV.
+"""Sections of a config: which images are explained, their superpixels, limits, a challenge's CSV.
 
 Training's own stand in ``training/options.py``, those of plugins in the plugins. Imports no torch.
 """
@@ -72,6 +72,17 @@ class SegmentOptions(BaseModel):
         """How protocol ids name them."""
         lab = ",lab" if self.lab else ""
         return f"slic({self.n_segments},{self.compactness:g},{self.sigma:g}{lab})"
+
+
+class LimitOptions(BaseModel):
+    """What one call of a plugin on a block may take; one that takes more gives failed rows."""
+
+    model_config = _FROZEN
+
+    seconds: PositiveFloat | None = Field(3600.0, description="of wall time; null: no limit")
+    memory_gb: PositiveFloat | None = Field(
+        None, description="GiB that the process may hold; null: nine tenths of the machine's"
+    )
 
 
 class SubmissionOptions(BaseModel):

@@ -116,6 +116,14 @@ class Batch:
         object.__setattr__(part, "origin", (self, everything))
         return part
 
+    def whole(self) -> tuple[Batch, Int[Tensor, " batch"]]:
+        """Return the block that this was taken from, with its seeds, and the indices there."""
+        whole, at = self, torch.arange(len(self), device=self.images.device)
+        while whole.origin is not None:
+            whole, its = whole.origin
+            at = its[at]
+        return whole, at
+
     def split(self, size: int) -> list[Batch]:
         """Return the batch in parts of at most ``size`` images."""
         if len(self) <= size:

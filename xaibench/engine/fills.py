@@ -11,15 +11,17 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from xaibench.engine.batch import Batch, Pixels
 from xaibench.errors import UserError
+from xaibench.randomness import UNIFORM, random_uniform
 
 _BLUR = re.compile(r"blur(?:\((\d+),(\d+(?:\.\d+)?)\))?")
-_FILLS = "black, dataset_mean, image_mean, blur, blur(KERNEL,SIGMA), or a number in [0, 1]"
+_NAMED = ("black", "dataset_mean", "image_mean", "uniform")
+_FILLS = "black, dataset_mean, image_mean, blur, blur(KERNEL,SIGMA), uniform, or a number in [0, 1]"
 
 
 def _check_fill(fill: str | float) -> str | float:
     if isinstance(fill, str):
         blur = _BLUR.fullmatch(fill)
-        if blur is None and fill not in ("black", "dataset_mean", "image_mean"):
+        if blur is None and fill not in _NAMED:
             raise ValueError(f"unknown fill {fill!r}; allowed: {_FILLS}")
         if blur and blur[1] and int(blur[1]) % 2 == 0:
             raise ValueError(f"the kernel of {fill!r} must be odd")
@@ -33,8 +35,8 @@ def _check_fill(fill: str | float) -> str | float:
 Fill = Annotated[str | float, AfterValidator(_check_fill)]
 """What replaces a pixel: ``black`` (0), ``dataset_mean`` (mean of the training images by channel;
 zero in the normalised space of Petsiuk et al. 2018), ``image_mean`` (the image's own, by channel),
-``blur`` (Gaussian, 11 x 11 pixels, sigma 5, as in RISE), ``blur(KERNEL,SIGMA)`` in pixels, or a
-number in [0, 1]."""
+``uniform`` (noise on [0, 1), the image's own, of each channel), ``blur`` (Gaussian, 11 x 11 pixels,
+sigma 5, as in RISE), ``blur(KERNEL,SIGMA)`` in pixels, or a number in [0, 1]."""
 
 
 def fill_images(batch: Batch, fill: Fill) -> Pixels:
@@ -44,6 +46,10 @@ def fill_images(batch: Batch, fill: Fill) -> Pixels:
         return batch.dataset_mean.view(1, -1, 1, 1).expand_as(images)
     if fill == "image_mean":
         return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
+    if fill == "uniform":
+        whole, at = batch.whole()  # the same noise for every map of an image
+        noise = random_uniform(whole.seeds[at], images[0].numel(), UNIFORM)
+        return noise.view(images.shape).to(images.dtype)
     if isinstance(fill, str) and (blur := _BLUR.fullmatch(fill)):
         kernel, sigma = int(blur[1] or 11), float(blur[2] or 5)
         if kernel // 2 >= min(images.shape[2:]):

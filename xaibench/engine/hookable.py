@@ -1,4 +1,4 @@
-"""A twin of a model whose modules may be hooked: its weights and its count of passes, own modules."""
+"""A twin of a model whose modules may be hooked: the same weights, the same count of passes."""
 
 from __future__ import annotations
 

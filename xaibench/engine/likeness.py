@@ -55,8 +55,8 @@ def _forms(maps: Maps) -> tuple[Tensor, Tensor, Tensor]:
     flat = flat.where(flat.isfinite().all(1, keepdim=True), torch.nan)
     low, high = (end.double()[:, None, None] for end in flat.aminmax(dim=1))
     unit = (maps.double() - low) / (high - low)
-    signed = _centred_ranks(flat)
-    return signed, signed if (flat >= 0).all() else _centred_ranks(flat.abs()), unit
+    signed = centred_ranks(flat)
+    return signed, signed if (flat >= 0).all() else centred_ranks(flat.abs()), unit
 
 
 def _alike(one: tuple[Tensor, Tensor, Tensor], other: tuple[Tensor, Tensor, Tensor]) -> Likeness:
@@ -65,7 +65,7 @@ def _alike(one: tuple[Tensor, Tensor, Tensor], other: tuple[Tensor, Tensor, Tens
     return dict(zip(LIKENESSES, found, strict=True))
 
 
-def _centred_ranks(values: Float[Tensor, "batch pixel"]) -> Float[Tensor, "batch pixel"]:
+def centred_ranks(values: Float[Tensor, "batch pixel"]) -> Float[Tensor, "batch pixel"]:
     """Return each row's ranks less their mean, equal values sharing theirs; NaN rows stay NaN."""
     ordered, index = values.sort(dim=1)
     place = torch.arange(values.shape[1], device=values.device)

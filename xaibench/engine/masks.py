@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xaibench.engine.batch import Segments
@@ -21,6 +21,18 @@ class Masks(ABC):
     def expand(
         self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
     ) -> Bool[Tensor, "pair height width"]:
+        """Return the masks number ``mask`` of the images number ``image``."""
+
+
+class SoftMasks(ABC):
+    """Compact masks of weights: ``counts[i]`` masks for image i; 1 keeps a pixel, 0 replaces it."""
+
+    counts: Int[Tensor, " batch"]
+
+    @abstractmethod
+    def expand(
+        self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
+    ) -> Float[Tensor, "pair height width"]:
         """Return the masks number ``mask`` of the images number ``image``."""
 
 
@@ -43,6 +55,26 @@ class SegmentMasks(Masks):
     ) -> Bool[Tensor, "pair height width"]:
         labels = self.segments[image]
         return self.replaced[image, mask].gather(1, labels.flatten(1)).view_as(labels)
+
+
+@dataclass(frozen=True)
+class OneSegmentMasks(Masks):
+    """One segment replaced by each mask: hierarchical perturbation.
+
+    Attributes:
+        segments: label map of each image.
+        labels: the segment that each mask replaces.
+        counts: masks of each image; labels behind it are padding.
+    """
+
+    segments: Segments
+    labels: Int[Tensor, "batch mask"]
+    counts: Int[Tensor, " batch"]
+
+    def expand(
+        self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
+    ) -> Bool[Tensor, "pair height width"]:
+        return self.segments[image] == self.labels[image, mask][:, None, None]
 
 
 @dataclass(frozen=True)

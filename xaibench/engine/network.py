@@ -8,7 +8,8 @@ from itertools import chain
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from xaibench.engine.acceleration import accelerated
 from xaibench.engine.batch import PerImage, Pixels, Targets
@@ -44,17 +45,30 @@ class ForwardNetwork:
 
     def scores(self, normalised: Pixels, targets: Targets, space: Space) -> PerImage:
         """Return each target's score, float32, of images that went through ``normalised``."""
-        model, bf16 = self._model, self._model.precision == "bf16"
+        model = self._model
+        if self._net is None:
+            inputs = normalised.contiguous(memory_format=torch.channels_last)
+            with self._autocast(inputs.device.type):
+                return model.score(inputs, targets, space).float()
+        return model.read(self.logits(normalised), targets, space)
+
+    def logits(self, normalised: Pixels) -> Float[Tensor, "batch output"]:
+        """Return the network's outputs, float32, of images that went through ``normalised``."""
+        model = self._model
         inputs = normalised.contiguous(memory_format=torch.channels_last)
         if self._net is None:
-            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bf16):
-                return model.score(inputs, targets, space).float()
-        inputs = inputs.bfloat16() if bf16 else inputs
+            with self._autocast(inputs.device.type):
+                return model.logits(inputs).float()
+        inputs = inputs.bfloat16() if model.precision == "bf16" else inputs
         # Of one shape, since what accelerates is made for a shape: the last batch may be smaller.
         net = self._full if len(inputs) == model.batch_size else self._net
         logits = net(inputs)
         model.passes.forward += len(inputs)
-        return model.read(logits.float(), targets, space)
+        return logits.float()
+
+    def _autocast(self, device_type: str) -> torch.autocast:
+        bf16 = self._model.precision == "bf16"
+        return torch.autocast(device_type, torch.bfloat16, enabled=bf16)
 
     def _copy(self) -> nn.Module:
         model = self._model

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xaibench.engine.batch import Pixels, Targets
 from xaibench.engine.batches import in_batches
-from xaibench.engine.masks import Masks
+from xaibench.engine.masks import Masks, SoftMasks
 from xaibench.engine.network import forward_network
 from xaibench.engine.pixels import gathered, pixels_of
 from xaibench.models.base import Classifier
@@ -34,6 +36,24 @@ def masked_scores(
 
     Cost: one forward pass a mask. Out of memory halves ``model.batch_size`` and goes on.
     """
+    return packed_scores(model, images, fills, targets, masks, space, _composed)
+
+
+def packed_scores(
+    model: Classifier,
+    images: Pixels,
+    fills: Pixels,
+    targets: Targets,
+    masks: Masks | SoftMasks,
+    space: Space,
+    compose: Callable[..., Tensor],
+) -> Float[Tensor, "batch mask"]:
+    """Return what ``masked_scores`` does, of masks of any kind.
+
+    Args:
+        compose: makes masked copies of normalised images, of normalised fills, of the number of
+            each copy's image among them and of the expanded masks.
+    """
     # The plan is made on the CPU, so that packing never waits for the device.
     counts = masks.counts.cpu()
     most = int(counts.max())
@@ -48,7 +68,7 @@ def masked_scores(
         first, last = int(image[part.start]), int(image[part.stop - 1])
         clear = network.normalised(images[first : last + 1])
         hidden = network.normalised(fills[first : last + 1])
-        mixed = _composed(clear, hidden, i - first, masks.expand(i, m))
+        mixed = compose(clear, hidden, i - first, masks.expand(i, m))
         scores[i, m] = network.scores(mixed, targets[i], space)
 
     with torch.inference_mode():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 
 from xaibench.engine.batch import Batch, PerImage
 from xaibench.engine.fills import Fill, fill_images
@@ -25,23 +27,35 @@ def filled_score(model: Classifier, batch: Batch, fill: Fill, space: Space) -> P
     return _shared(model, batch, fill, space)
 
 
-def _shared(model: Classifier, batch: Batch, fill: Fill | None, space: Space) -> PerImage:
-    if batch.origin is not None:
-        whole, at = batch.origin
-        return _shared(model, whole, fill, space)[at]
-    key = f"fill={fill},space={space},precision={model.precision}"
-    known = batch.shared.setdefault(model, {})
+def shared_scores(
+    model: Classifier, batch: Batch, key: str, scores_of: Callable[[Batch], Tensor]
+) -> Shaped[Tensor, "batch *score"]:
+    """Return scores that no map has a part in; computed once a block, counted for nobody.
+
+    Args:
+        key: what the scores are, with all that they depend on beside model, images and targets.
+        scores_of: computes them, for the whole block.
+    """
+    whole, at = batch.whole()
+    key = f"{key},precision={model.precision}"
+    known = whole.shared.setdefault(model, {})
     if key not in known:
-        images = batch.images if fill is None else fill_images(batch, fill)
-        nothing = RankMasks(
-            torch.zeros_like(batch.segments),
-            torch.zeros_like(batch.targets)[:, None],
-            torch.ones_like(batch.targets),
-        )
         with _uncounted(model):
-            scores = masked_scores(model, images, images, batch.targets, nothing, space)
-        known[key] = scores[:, 0]
-    return known[key]
+            known[key] = scores_of(whole)
+    return known[key][at]
+
+
+def _shared(model: Classifier, batch: Batch, fill: Fill | None, space: Space) -> PerImage:
+    def scores_of(whole: Batch) -> PerImage:
+        images = whole.images if fill is None else fill_images(whole, fill)
+        nothing = RankMasks(
+            torch.zeros_like(whole.segments),
+            torch.zeros_like(whole.targets)[:, None],
+            torch.ones_like(whole.targets),
+        )
+        return masked_scores(model, images, images, whole.targets, nothing, space)[:, 0]
+
+    return shared_scores(model, batch, f"fill={fill},space={space}", scores_of)
 
 
 @contextmanager

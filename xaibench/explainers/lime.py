@@ -15,12 +15,10 @@ from xaibench.engine import (
     Batch,
     Fill,
     Maps,
-    Pixels,
     SegmentMasks,
-    Segments,
     fill_images,
     masked_scores,
-    segment_means,
+    segment_mean_images,
 )
 from xaibench.explainers.base import Explainer
 from xaibench.models.base import Classifier
@@ -64,7 +62,7 @@ class Lime(Explainer):
         kept = self._sample(batch.seeds.tolist(), numbers.tolist()).to(segments.device)
         masks = SegmentMasks(segments, ~kept, torch.full_like(batch.targets, self.samples))
         fills = (
-            _segment_mean_images(batch.images, segments)
+            segment_mean_images(batch.images, segments)
             if self.hide == "segment_mean"
             else fill_images(batch, self.hide)
         )
@@ -127,11 +125,3 @@ def ridge_coefficients(
     # A column of nothing has 0 beside its 1 on the diagonal, and so the coefficient 0.
     ridge = torch.eye(x.shape[2], dtype=x.dtype, device=x.device)
     return torch.linalg.solve(weighted @ x + ridge, weighted @ y)[:, :, 0]
-
-
-def _segment_mean_images(images: Pixels, segments: Segments) -> Pixels:
-    planes = [
-        segment_means(channel, segments).nan_to_num().gather(1, segments.flatten(1))
-        for channel in images.unbind(1)
-    ]
-    return torch.stack(planes, dim=1).view_as(images).to(images.dtype)

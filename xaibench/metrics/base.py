@@ -12,31 +12,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import ConfigDict, Field
-from torch import Tensor
 
-from xaibench.engine import (
-    Batch,
-    Evidence,
-    Fill,
-    Maps,
-    PerImage,
-    Seeds,
-    removal_curve,
-    step_counts,
-    trapezoid,
-)
+from xaibench.engine import Batch, Evidence, Fill, Maps, PerImage, Seeds
+from xaibench.engine.curves import Counts, Curve, removal_curve, step_counts, trapezoid
 from xaibench.engine.likeness import LIKENESSES, WINDOW, Likeness
 from xaibench.errors import PluginError, UserError
 from xaibench.models.base import Classifier, PassCount
 from xaibench.types import Labels, Precision, Space, Task
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The points of each image's curve; NaN behind an image's own number of points."""
-
-    x: Float[Tensor, "batch step"]
-    y: Float[Tensor, "batch step"]
 
 
 @dataclass(frozen=True)
@@ -78,10 +60,9 @@ class Metric(ABC):
         """Raise UserError where images of (height, width) are not for it; runs before training."""
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount | None:
-        """Return the passes that scoring a map of each image takes, all images together.
+        """Return the passes that scoring a map of each image takes; None where nobody can say.
 
-        None where nobody can say before. Scores that a block shares (``unmasked_score``,
-        ``filled_score``) are counted for nobody.
+        Scores that a block shares (``engine.shared``) are counted for nobody.
         """
         return None
 
@@ -153,6 +134,9 @@ class ImageMetric(Metric):
 class PredictionMetric(Metric):
     """Scores the model's predictions alone, once a run."""
 
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount()
+
     @abstractmethod
     def score_predictions(
         self,
@@ -174,6 +158,10 @@ class ComparisonMetric(Metric):
 
     needs_twin: ClassVar[bool] = False
     """Whether it asks for the model's twin, which a run then trains on permuted labels."""
+
+    def maps_anew(self) -> int:
+        """Return how many maps it asks ``remake`` for, at most, for each map that it scores."""
+        return 1
 
     @abstractmethod
     def others(
@@ -199,8 +187,8 @@ class ComparisonMetric(Metric):
 class LikenessMetric(ComparisonMetric):
     """Compares by ``engine.likeness``: a value ``name@HOW`` each, lower is better.
 
-    Each has a control, ``name@HOW_control``: the likeness of the map to uniform noise of the same
-    image, which has nothing in common with it. Neither end of that is better.
+    Each has a control without a direction, ``name@HOW_control``: the likeness of the map to uniform
+    noise of the same image, which has nothing in common with it.
     """
 
     higher_is_better: ClassVar[bool | None] = False
@@ -224,6 +212,9 @@ class LikenessMetric(ComparisonMetric):
 
 class LocalisationMetric(MapMetric):
     """Scores maps against each mask of the data set: a value ``name@mask`` for each."""
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount()
 
     def value_names(self, masks: tuple[str, ...]) -> list[str]:
         return [f"{self.name}@{mask}" for mask in masks]
@@ -267,20 +258,26 @@ class PixelMetric(MapMetric):
         restores: bool = False,
         least_first: bool = False,
     ) -> Curve:
-        """Return the score over the fraction of pixels; S - 1 passes an image."""
-        counts = step_counts(self.steps, maps[0].numel(), maps.device)
-        asked = {"fill": self.fill, "space": self.space}
-        asked |= {"insert": restores, "least_first": least_first}
-        y = removal_curve(model, batch, maps, counts, **asked)
+        """Return the score over the fraction of pixels; passes as ``cost`` says."""
+        counts = self.counts(batch)
+        asked = {"fill": self.fill, "space": self.space, "least_first": least_first}
+        y = removal_curve(model, batch, maps, counts, insert=restores, **asked)
         return Curve((counts / maps[0].numel()).expand_as(y), y)
+
+    def counts(self, batch: Batch) -> Counts:
+        """Return the number of pixels that are gone, or back, at each step."""
+        return step_counts(self.steps, batch.images[0, 0].numel(), batch.images.device)
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        """Return the passes of one curve: S - 1 an image, fewer where it has fewer pixels."""
+        return PassCount((len(self.counts(batch)) - 2) * len(batch))
 
 
 @dataclass(frozen=True)
 class RemovalMetric(PixelMetric):
     """Area under the score as pixels are replaced, or restored, the most relevant first.
 
-    With ``order: lerf`` the least relevant pixels go (or come) first, in exactly the reverse
-    order, and the other direction is better. In [0, 1] for probabilities.
+    ``order: lerf``: the least relevant first, in reverse; the other direction is better then.
     """
 
     restores: ClassVar[bool]

@@ -11,7 +11,7 @@ from pydantic import Field
 from xaibench.engine import Batch, Maps
 from xaibench.imaging.regions import outer_band
 from xaibench.metrics.base import MapMetric, Scores
-from xaibench.models.base import Classifier
+from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 
 
@@ -33,6 +33,9 @@ class BorderMass(MapMetric):
     conventions: ClassVar[dict[str, str]] = {"relevance": "positive"}
 
     band: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount()
 
     def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
         mask = torch.from_numpy(outer_band(*maps.shape[1:], self.band)).to(maps.device)

@@ -13,7 +13,7 @@ from xaibench.engine import Batch, Fill, SharedMasks, fill_images, masked_scores
 from xaibench.errors import UserError
 from xaibench.imaging.regions import probe_mask, probe_names
 from xaibench.metrics.base import ImageMetric, Scores
-from xaibench.models.base import Classifier
+from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 from xaibench.types import Precision, Space
 
@@ -71,6 +71,9 @@ class OcclusionProbe(ImageMetric):
         # Without the list of probes: none of them depends on which others there are.
         passes = "" if precision == "fp32" else f",precision={precision}"
         return f"{value_name}[fill={self.fill}{passes},score={self.space}]"
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount(len(self._probes()) * len(batch))
 
     def score_images(self, model: Classifier, batch: Batch) -> Scores:
         size = batch.images.shape[2:]

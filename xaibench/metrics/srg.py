@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from xaibench.engine import Batch, Maps, trapezoid
 from xaibench.metrics.base import PixelMetric, Scores
-from xaibench.models.base import Classifier
+from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 
 
@@ -27,6 +27,9 @@ class Srg(PixelMetric):
 
     higher_is_better: ClassVar[bool] = True
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount(2 * super().cost(model, batch).forward)
 
     def score(self, model: Classifier, batch: Batch, maps: Maps) -> Scores:
         morf = self.curve(model, batch, maps)

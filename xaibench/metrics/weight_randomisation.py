@@ -80,6 +80,10 @@ class WeightRandomisation(LikenessMetric):
         noisy = self.noisy_copies > 1
         return super().definition() | ({} if noisy else {"noisy_copies": None, "noise": None})
 
+    def maps_anew(self) -> int:
+        copies = self.noisy_copies
+        return self.stages if copies == 1 else copies * (self.stages + 1)
+
     def others(
         self, model: Classifier, twin: Classifier | None, seed: int
     ) -> Mapping[float, Classifier]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import threading
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -14,24 +13,23 @@ import huggingface_hub
 import timm
 import torch
 from pydantic import PositiveInt
+from timm.layers import PatchEmbed
 from torch import nn
 
 from xaibench.errors import UserError, did_you_mean
 from xaibench.models.base import Classifier, Model, head_for
-from xaibench.networks.parts import (
-    cam_layer,
-    classifier_name,
-    pool_name,
-    replace_head,
-    stages,
-    tame_head,
-)
-from xaibench.networks.tokens import TokenGrid, token_grid
+from xaibench.networks.parts import classifier_name, places, replace_head, tame_head
 from xaibench.networks.weight_files import GreyStem, load_weights
 from xaibench.registry import register
 from xaibench.types import Task
 
 _HUB_SECONDS = 8.0
+_OURS = {
+    "num_classes": "the data set's number of classes",
+    "in_chans": "the data set's number of channels",
+    "img_size": "the size of the images",
+    "pretrained": "what `weights` says",
+}
 
 
 @register("model")
@@ -45,7 +43,10 @@ class Timm(Model):
     answers to a grey image as the three did to its three copies, ``mean`` a third as strongly.
     ``weights_fallback``: what happens where the hub cannot be reached. ``single_logit``: two
     classes on one logit instead of two. ``hidden``: width of a hidden layer: the head is then
-    linear, ReLU, linear, and no class activation map can be made of it.
+    linear, ReLU, linear, and no class activation map can be made of it. ``options``: more of what
+    timm's constructor of the architecture takes, such as ``{global_pool: avg, depth: 6}``.
+    Transformers of a fixed size are built for the images' size, which must be a multiple of their
+    patches.
     """
 
     checked_with: ClassVar[dict[str, object]] = {"weights": "none"}
@@ -57,6 +58,7 @@ class Timm(Model):
     single_logit: bool = False
     hidden: PositiveInt | None = None
     cam_layer: str | None = None
+    options: dict[str, bool | int | float | str | tuple[int, ...]] = field(default_factory=dict)
 
     def validate(self) -> None:
         if not timm.is_model(self.architecture):
@@ -64,6 +66,9 @@ class Timm(Model):
                 f"architecture: timm has no model {self.architecture!r}"
                 f"{_nearest(self.architecture)}"
             )
+        own = sorted(_OURS.keys() & self.options.keys())
+        if own:
+            raise UserError(f"options: {own[0]} is {_OURS[own[0]]}; leave it out")
         if self.weights not in ("imagenet", "none") and not Path(self.weights).is_file():
             raise UserError(
                 f"weights: {self.weights!r} is neither 'imagenet' nor 'none' nor an existing file "
@@ -81,27 +86,26 @@ class Timm(Model):
         per_channel = lambda values: (
             tuple(values) if channels == len(values) else (sum(values) / len(values),) * channels
         )
-        name = classifier_name(net)
-        tokens = token_grid(net, size)
-        linear = name is not None and isinstance(net.get_submodule(name), nn.Linear)
+        known = _places(net, self.architecture, (channels, *size))
+        if self.cam_layer is not None:
+            known["cam_layer"] = self.cam_layer
         return Classifier(
             net,
             head=head,
             classes=classes,
             mean=per_channel(config["mean"]),
             std=per_channel(config["std"]),
-            cam_layer=self.cam_layer or _cam_layer(net, name, tokens, (channels, *size)),
-            linear_head=name if linear else None,
-            pool=pool_name(net),
             input_shape=(channels, *size),
-            stages=stages(net, name),
-            tokens=tokens,
-            head_module=name,
             weights=used,
+            **known,
         )
 
     def _net(self, pretrained: bool, options: dict[str, object]) -> nn.Module:
-        net = timm.create_model(self.architecture, pretrained=pretrained, **options)
+        try:
+            net = timm.create_model(self.architecture, pretrained, **self.options, **options)
+        except (AssertionError, TypeError) as error:
+            asked = ", ".join(f"{key} = {value}" for key, value in (self.options | options).items())
+            raise UserError(f"architecture: {self.architecture} with {asked}: {error}") from error
         if pretrained and options["in_chans"] == 1 and self.grey_stem == "mean":
             with torch.no_grad():  # timm has summed them
                 for stem in _named(net, "first_conv"):
@@ -154,16 +158,26 @@ class Timm(Model):
         )
 
 
-def _cam_layer(
-    net: nn.Module, head: str | None, tokens: TokenGrid, shape: tuple[int, int, int]
-) -> str | None:
-    training = net.training
+def _places(net: nn.Module, architecture: str, shape: tuple[int, int, int]) -> dict[str, object]:
+    """Return ``parts.places``; a UserError where the network cannot take images of the shape."""
+    height, width = shape[1:]
+    embed = getattr(net, "patch_embed", None)
+    if isinstance(embed, PatchEmbed) and not embed.dynamic_img_pad:
+        patch = embed.patch_size
+        nearest = [max(p, p * round(s / p)) for s, p in zip((height, width), patch, strict=True)]
+        if nearest != [height, width]:
+            raise UserError(
+                f"architecture: {architecture} cuts images into patches of {patch[0]}x{patch[1]}, "
+                f"and {height}x{width} is no multiple: the rest would not be looked at; resize "
+                f"images, such as to {nearest[0]}x{nearest[1]}"
+            )
     try:
-        return cam_layer(
-            net.eval(), head, tokens, torch.linspace(0, 1, math.prod(shape)).view(1, *shape)
-        )
-    finally:
-        net.train(training)
+        return places(net, shape)
+    except ValueError as error:
+        raise UserError(
+            f"architecture: {architecture} does not take images of {height}x{width} ({error}); "
+            "resize them, or use another architecture"
+        ) from error
 
 
 def _nearest(name: str) -> str:

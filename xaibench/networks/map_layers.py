@@ -51,12 +51,12 @@ def reaching(
     try:
         with torch.enable_grad():
             outputs = net(image.clone().requires_grad_())
+            last = (read[-1] if read else outputs).flatten(1)
+            # Weighted, since what comes out of a layer norm adds up to a constant.
+            total = (last * torch.linspace(1, 2, last.shape[1], device=last.device)).sum()
     finally:
         for hook in hooks:
             hook.remove()
-    last = (read[-1] if read else outputs).flatten(1)
-    # Weighted, since what comes out of a layer norm adds up to a constant.
-    total = (last * torch.linspace(1, 2, last.shape[1], device=last.device)).sum()
     maps = {name: output for name, output in given.items() if _is_map(tokens, output)}
     wanted = list(maps.values())
     gradients = torch.autograd.grad(total, wanted, allow_unused=True) if wanted else ()

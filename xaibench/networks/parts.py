@@ -4,13 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from xaibench.networks.map_layers import gives_maps, last_map
-from xaibench.networks.tokens import TokenGrid
+from xaibench.networks.tokens import TokenGrid, token_grid
 
 _POOL = "global_pool"
+
+
+def places(net: nn.Module, shape: tuple[int, int, int]) -> dict[str, object]:
+    """Return what a ``Classifier`` is told of a timm network, for images of a shape, by its names.
+
+    A ValueError where the network cannot take such images. It is left as found.
+    """
+    name = classifier_name(net)
+    linear = name is not None and isinstance(net.get_submodule(name), nn.Linear)
+    tokens = token_grid(net, shape[1:])
+    modes = [(module, module.training) for module in net.modules()]
+    image = torch.linspace(0, 1, shape[0] * shape[1] * shape[2]).view(1, *shape)
+    try:
+        layer = cam_layer(net.eval(), name, tokens, image)
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        why = str(error).splitlines()
+        raise ValueError(why[0] if why else type(error).__name__) from error
+    finally:
+        for module, training in modes:
+            module.training = training
+    return {
+        "cam_layer": layer,
+        "linear_head": name if linear else None,
+        "pool": pool_name(net),
+        "stages": stages(net, name),
+        "tokens": tokens,
+        "head_module": name,
+    }
 
 
 def classifier_name(net: nn.Module) -> str | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
+_DROP = "patch_drop"
+
 
 class NoMapError(ValueError):
     """What a layer gives is no map; says why, in the rest of a sentence that names the layer."""
@@ -21,12 +23,18 @@ class TokenGrid:
         grids: rows and columns of patch tokens, one pair for each resolution that the network
             has: one for a ViT, four for a pyramid. Tokens are read row by row.
         prefix_tokens: tokens before those of the patches: class, distillation and register tokens.
+        head_tokens: how many of these, from the first, the head reads; 0 where it reads the
+            patches.
+        drop_at: name of the module whose output holds all tokens with their positions, behind which
+            a token can be left out and the network goes on with the rest; None where it cannot.
         channels_last: whether maps of four dimensions are (B, h, w, C), where their shape does not
             tell: what fits one of the grids in one order alone is read in that order.
     """
 
     grids: tuple[tuple[int, int], ...] = ()
     prefix_tokens: int = 0
+    head_tokens: int = 0
+    drop_at: str | None = None
     channels_last: bool = False
 
     def maps(self, output: object) -> Float[Tensor, "batch channel h w"]:
@@ -60,9 +68,13 @@ def token_grid(net: nn.Module, size: tuple[int, int]) -> TokenGrid:
 
     The grids are those of its patch embedding and of the reductions in its ``feature_info``.
     """
+    prefix = _prefix_tokens(net)
+    of_class = getattr(net, "global_pool", None) == "token"
     return TokenGrid(
         grids=tuple(dict.fromkeys(_grids(net, size))),
-        prefix_tokens=_prefix_tokens(net),
+        prefix_tokens=prefix,
+        head_tokens=min(prefix, 1 + hasattr(net, "head_dist")) if of_class else 0,
+        drop_at=_DROP if isinstance(getattr(net, _DROP, None), nn.Module) else None,
         channels_last=getattr(net, "output_fmt", "NCHW") == "NHWC",
     )
 

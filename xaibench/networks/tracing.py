@@ -29,7 +29,10 @@ class Mark(nn.Module):
 
 
 def traced(
-    net: nn.Module, mark: str | None = None, addition: Callable[[], nn.Module] | None = None
+    net: nn.Module,
+    mark: str | None = None,
+    addition: Callable[[], nn.Module] | None = None,
+    whole: tuple[type[nn.Module], ...] = (),
 ) -> fx.GraphModule:
     """Return a network of the same outputs whose modules may be hooked one by one.
 
@@ -41,11 +44,12 @@ def traced(
     Args:
         mark: name of a module behind whose output a ``Mark`` named ``mark`` stands.
         addition: makes the module that adds two tensors; without it a sum stays a function.
+        whole: further modules that are not looked into.
 
     Raises:
         UserError: the network cannot be traced by ``torch.fx``, or the marked module is not used.
     """
-    tracer = _Tracer()
+    tracer = _Tracer(whole)
     try:
         graph = tracer.trace(net)
     except Exception as error:
@@ -71,17 +75,22 @@ def traced(
 class _Tracer(fx.Tracer):
     """Remembers which node is the output of each module."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: tuple[type[nn.Module], ...]) -> None:
         super().__init__()
         self.outputs: dict[str, fx.Node] = {}
+        self._whole = (nn.Conv2d, nn.Linear, *whole)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, self._whole) or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self, m: nn.Module, forward: Callable, args: tuple, kwargs: dict
     ) -> fx.Proxy | object:
-        path = self.path_of_module(m)
+        path, stack = self.path_of_module(m), self.module_stack.copy()
         try:
             output = super().call_module(m, forward, args, kwargs)
         except fx.proxy.TraceError:
+            self.module_stack = stack  # torch.fx leaves it where it broke off
             output = self.create_proxy("call_module", path, args, kwargs)
         if isinstance(output, fx.Proxy):
             self.outputs[path] = output.node
@@ -168,12 +177,12 @@ def without_rule(
 RESHAPING: frozenset[object] = frozenset(
     {torch.flatten, torch.reshape, torch.cat, torch.permute, torch.transpose, torch._assert}
     | {getattr, operator.eq, operator.getitem, "flatten", "reshape", "view", "permute"}
-    | {"transpose", "contiguous", "squeeze", "unsqueeze", "size"}
+    | {"transpose", "contiguous", "squeeze", "unsqueeze", "size", "expand", "unbind"}
 )
 """Functions of a network that move numbers and change none."""
 
 LINEAR: frozenset[object] = RESHAPING | frozenset(
-    {operator.add, operator.iadd, torch.add, "add", "add_", torch.mean, "mean", "sum"}
+    {operator.add, operator.iadd, operator.sub, torch.add, "add", "add_", torch.mean, "mean", "sum"}
     | {F.batch_norm, F.avg_pool2d, F.adaptive_avg_pool2d, F.pad}
 )
 """Functions of a network that are linear in what they are given, up to a constant."""

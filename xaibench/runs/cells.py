@@ -13,6 +13,7 @@ from xaibench.explainers.base import Explainer
 from xaibench.progress import Progress
 from xaibench.runs.blocks import BlockMaker, block_size, blocks_of, made_ahead
 from xaibench.runs.fitting import Fitted, by_target
+from xaibench.runs.limits import Watch
 from xaibench.runs.rows import Block
 from xaibench.runs.scoring import Scorer
 from xaibench.runs.subject import Subject
@@ -63,12 +64,13 @@ def explain_and_score(
     work = [each for each in every if each.groups]
     making = made_ahead([each.make for each in work], subjects[0].fitted[0].model.device)
     stage = progress.stage("Explaining and scoring", total, total - sum(e.left for e in work))
-    with closing(making), stage as advance:
+    watching = Watch(config.limits, folder.notes)
+    with closing(making), watching as watch, stage as advance:
         scorer = None
         for each, block in zip(work, making, strict=True):
             # One for all blocks of a model: it keeps the models that metrics compare with.
             if scorer is None or scorer.model is not each.its.model:
-                scorer = _scorer(config, each.its)
+                scorer = _scorer(config, each.its, watch)
             for group in each.groups:
                 results = _results(scorer, config.explainers, group, block)
                 for cell, result in results.items():
@@ -122,8 +124,9 @@ def _maker(
     )
 
 
-def _scorer(config: RunConfig, its: Fitted) -> Scorer:
-    return Scorer(its.model, config.metrics, config.segments.id, its.twin, config.seed)
+def _scorer(config: RunConfig, its: Fitted, watch: Watch) -> Scorer:
+    twin, seed = its.twin, config.seed
+    return Scorer(its.model, config.metrics, config.segments.id, twin, seed, watch)
 
 
 def scored_together(cells: Sequence[Cell], images: int, batch_size: int) -> Iterator[list[Cell]]:

@@ -40,6 +40,18 @@ class Explained:
             explanation, outcomes = explain(explainer, model, batch)
         return cls(explainer, explanation, (explanation.maps,), outcomes, cost.peak_bytes)
 
+    @classmethod
+    def failed(
+        cls, explainer: Explainer, batch: Batch, outcome: Outcome, passes: PassCount, seconds: float
+    ) -> Explained:
+        """Return a block without any map, with what the attempt took."""
+        nothing = no_maps(batch, passes, seconds)
+        return cls(explainer, nothing, (nothing.maps,), [outcome] * len(batch), None)
+
+    def spoilt(self, outcome: Outcome) -> Explained:
+        """Return the same where a further draw of the whole block came to nothing."""
+        return replace(self, outcomes=[outcome if o.scored else o for o in self.outcomes])
+
     def drawn(self, model: Classifier, batch: Batch) -> Explained:
         """Return the same with all the draws that the explainer asks for."""
         draws, outcomes = list(self.draws), list(self.outcomes)
@@ -96,14 +108,17 @@ def explain(
         explanation = explainer(model, batch)
     except (UserError, PluginError):  # the user's or the plugin's mistake: every image would fail
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if len(batch) == 1:
-            height, width = batch.images.shape[2:]
-            nothing = torch.full((1, height, width), torch.nan, device=batch.images.device)
-            failed = Outcome("failed", f"{type(error).__name__}: {error}")
-            return Explanation(nothing, ("nan",), PassCount(), 0.0), [failed]
+            return no_maps(batch), [Outcome.of(error)]
         return _joined([explain(explainer, model, part) for part in batch.split(1)])
     return explanation, [OUTCOMES[status] for status in explanation.statuses]
+
+
+def no_maps(batch: Batch, passes: PassCount | None = None, seconds: float = 0.0) -> Explanation:
+    """Return what stands for maps that could not be made, with what the attempt took."""
+    nothing = torch.full_like(batch.images[:, 0], torch.nan)
+    return Explanation(nothing, ("nan",) * len(batch), passes or PassCount(), seconds)
 
 
 def _joined(

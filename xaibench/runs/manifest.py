@@ -11,7 +11,7 @@ import torch
 from xaibench.config.run_config import RunConfig, plugin_parameters
 from xaibench.engine.device import device_name
 from xaibench.runs.fitting import Fitted
-from xaibench.runs.rows import RunMetric
+from xaibench.runs.rows import RunMetric, labelled
 from xaibench.runs.subject import Subject
 from xaibench.store.provenance import environment
 
@@ -30,7 +30,8 @@ def describe(
     protocols = {}
     for label, metric in config.metrics.items():
         told = RunMetric(metric, label, config.segments.id, config.precision)
-        protocols |= told.protocols(masks)
+        its = told.protocols(masks)
+        protocols |= {labelled(label, metric, name): its[name] for name in its}
     monitor = config.training.monitor
     trained = _trained_models(first.fitted, monitor)
     if len(subjects) > 1:

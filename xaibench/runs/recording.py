@@ -10,7 +10,9 @@ import pandas as pd
 from xaibench.config.run_config import RunConfig
 from xaibench.metrics.base import PredictionMetric
 from xaibench.runs.cells import seed_of_cells
-from xaibench.runs.rows import Row, prediction_rows
+from xaibench.runs.limits import Watch
+from xaibench.runs.predictions import prediction_rows
+from xaibench.runs.rows import Row
 from xaibench.runs.subject import Subject
 from xaibench.runs.submission import submission_table
 from xaibench.store.cells import SeedCells
@@ -44,11 +46,12 @@ def record(
         SeedCells(count, its, seed_of_cells(config, subject))
         for subject, count, its in zip(subjects, blocks, beside, strict=True)
     ]
-    rows = [row for each in subjects for row in _model_rows(config, each, folder.run)]
+    with Watch(config.limits, folder.notes) as watch:
+        rows = [row for each in subjects for row in _model_rows(config, each, folder.run, watch)]
     folder.merge([*config.explainers, None], parts, rows)
 
 
-def _model_rows(config: RunConfig, subject: Subject, run: str) -> list[Row]:
+def _model_rows(config: RunConfig, subject: Subject, run: str, watch: Watch) -> list[Row]:
     about = subject.about(config, run)
     alone = {k: m for k, m in config.metrics.items() if isinstance(m, PredictionMetric)}
     probabilities = subject.predictions[[f"p_{c}" for c in subject.data.classes]].to_numpy()
@@ -59,6 +62,7 @@ def _model_rows(config: RunConfig, subject: Subject, run: str) -> list[Row]:
         task=subject.data.task,
         seed=config.seed,
         about=about,
+        watch=watch,
     )
 
 

@@ -13,11 +13,12 @@ from xaibench.metrics.base import (
     Curve,
     ImageMetric,
     MapMetric,
+    Metric,
     PredictionMetric,
     Scores,
 )
 from xaibench.store.schema import SEED
-from xaibench.types import Precision, Task
+from xaibench.types import Precision
 
 Row = dict[str, object]
 
@@ -41,6 +42,11 @@ class Outcome:
 
     status: str
     reason: str | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> Outcome:
+        """Return the outcome of a plugin's own error."""
+        return cls("failed", f"{type(error).__name__}: {error}")
 
     @property
     def scored(self) -> bool:
@@ -85,8 +91,7 @@ class RunMetric:
         for name, protocol in self.protocols(block.batch.masks).items():
             low, high = self.metric.value_bounds(name)
             shared = about | {
-                # The label in the config in place of the metric's own name.
-                "metric": self.label + name.removeprefix(self.metric.name),
+                "metric": labelled(self.label, self.metric, name),
                 "protocol": protocol,
                 "higher_is_better": self.metric.direction(name),
                 "bound_low": low,
@@ -98,6 +103,11 @@ class RunMetric:
                 for row, value, outcome in zip(block.rows, values, outcomes, strict=True)
             ]
         return rows
+
+
+def labelled(label: str, metric: Metric, name: str) -> str:
+    """Return a value's name with the label in the config in place of the metric's own name."""
+    return label + name.removeprefix(metric.name) if name.startswith(metric.name) else name
 
 
 def _spread(result: Scores, name: str, at: list[int], count: int) -> list[float]:
@@ -136,37 +146,3 @@ def _points(curve: Curve) -> list[tuple[list[float], list[float]]]:
     counts = curve.x.isfinite().sum(1).tolist()
     rows = zip(curve.x.tolist(), curve.y.tolist(), counts, strict=True)
     return [(x[:n], y[:n]) for x, y, n in rows]
-
-
-def prediction_rows(
-    metrics: Mapping[str, PredictionMetric],
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    *,
-    task: Task,
-    seed: int,
-    about: Mapping[str, object],
-) -> list[Row]:
-    """Return rows about the model alone, over a whole split.
-
-    Args:
-        about: what is the same in every row: run, dataset, split, model, training_seed.
-    """
-    rows = []
-    for metric in metrics.values():
-        values = metric.score_predictions(labels, probabilities, task=task, seed=seed)
-        for name, value in values.items():
-            low, high = metric.value_bounds(name)
-            known = bool(np.isfinite(value))
-            own = {
-                "metric": name,
-                "protocol": metric.protocol(name, ""),
-                "higher_is_better": metric.direction(name),
-                "bound_low": low,
-                "bound_high": high,
-                "value": value,
-                "status": "ok" if known else "undefined",
-                "reason": None if known else "needs images of at least two labels",
-            }
-            rows.append(dict(about) | own)
-    return rows

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from xaibench.config.run_config import plugin_parameters
 from xaibench.engine import Batch, Maps
 from xaibench.engine.costs import Cost, measured
 from xaibench.engine.device import device_name
+from xaibench.errors import PluginError, UserError
 from xaibench.explainers.base import Explainer
 from xaibench.metrics.base import (
     ComparisonMetric,
@@ -28,7 +30,8 @@ from xaibench.metrics.base import (
 )
 from xaibench.models.base import Classifier
 from xaibench.runs.explaining import Explained, remade, scored_batch
-from xaibench.runs.rows import OUTCOMES, Block, RunMetric, curve_rows
+from xaibench.runs.limits import Watch
+from xaibench.runs.rows import OUTCOMES, Block, Outcome, Row, RunMetric, curve_rows
 from xaibench.store.cells import Cell, CellResult
 from xaibench.store.provenance import hardware
 from xaibench.store.schema import SEED
@@ -43,6 +46,7 @@ class Scorer:
         segments: id of the run's superpixels, for the protocols.
         twin: the model trained on permuted labels, where a metric compares with it.
         seed: of the run, for the models that a metric makes to compare with.
+        watch: over each call of a plugin.
     """
 
     model: Classifier
@@ -50,6 +54,7 @@ class Scorer:
     segments: str
     twin: Classifier | None = None
     seed: int = 0
+    watch: Watch = field(default_factory=Watch)
     _others: dict[str, Mapping[Any, Classifier]] = field(default_factory=dict, init=False)
 
     def score_cells(self, cells: Mapping[Cell, Explainer], block: Block) -> list[CellResult]:
@@ -59,21 +64,23 @@ class Scorer:
         even where a block is small. What scoring cost, further draws among it, is shared among
         them by their numbers of maps.
         """
-        begun = [Explained.of(each, self.model, block.batch) for each in cells.values()]
+        begun = [self._explained(cell, each, block.batch) for cell, each in cells.items()]
+        names = ", ".join(cell.folder for cell in cells)
         with measured(self.model, self.twin) as cost:
-            made = [each.drawn(self.model, block.batch) for each in begun]
+            made = [
+                self._drawn(cell, each, block.batch)
+                for cell, each in zip(cells, begun, strict=True)
+            ]
             scored, maps = scored_batch(made, block.batch)
             results = {
-                each.label: self._scores(each, scored, maps, made) if len(scored) else Scores({})
+                each.label: self._scored(each, scored, maps, made, names)
                 for each in self._of(MapMetric, ComparisonMetric)
             }
-        done, first = [], 0
-        for cell, each in zip(cells, made, strict=True):
-            rows = slice(first, first + each.count)
-            own = {k: _part(result, rows, len(each.draws)) for k, result in results.items()}
+        done = []
+        for number, (cell, each) in enumerate(zip(cells, made, strict=True)):
+            own = {label: its[number] for label, its in results.items()}
             timing = _scoring(cost, each.count / len(scored) if len(scored) else 1 / len(made))
             done.append(self._result(cell, each, own, block, timing))
-            first = rows.stop
         return done
 
     def score_images(self, cell: Cell, block: Block) -> CellResult:
@@ -81,11 +88,9 @@ class Scorer:
         scores = []
         with measured(self.model) as cost:
             for each in self._of(ImageMetric):
-                with self.model.as_found():
-                    result = each.metric.score_images(self.model, block.batch)
-                check_promises(each.metric, result, block.batch)
+                result = self._of_images(each, cell, block.batch)
                 about = {"params": json.dumps(plugin_parameters(each.metric), sort_keys=True)}
-                scores += each.rows(result, block, [OUTCOMES["ok"]] * len(block.batch), about)
+                scores += _rows(each, result, block, [OUTCOMES["ok"]] * len(block.batch), about)
         superpixels = block.batch.segments.cpu().numpy().astype(np.int32)
         timing = self._about(cell, block) | _scoring(cost)
         return CellResult(scores, [], timing, maps=None, segments=superpixels)
@@ -97,18 +102,78 @@ class Scorer:
             if isinstance(metric, kinds)
         ]
 
+    def _explained(self, cell: Cell, explainer: Explainer, batch: Batch) -> Explained:
+        before, begun = self.model.passes.copy(), time.perf_counter()
+        name = f"explainer {cell.folder}"
+        act = partial(Explained.of, explainer, self.model, batch)
+        with self.model.as_found():  # outside of what may be interrupted
+            made = self.watch.attempt(name, act)
+        if isinstance(made, Explained):
+            return made
+        passes, seconds = self.model.passes.since(before), time.perf_counter() - begun
+        return Explained.failed(explainer, batch, made, passes, seconds)
+
+    def _drawn(self, cell: Cell, made: Explained, batch: Batch) -> Explained:
+        """Return the block with all draws; none further of one whose maps failed all."""
+        if made.explainer.draws == 1 or not made.at:
+            return made
+        act = partial(made.drawn, self.model, batch)
+        with self.model.as_found():
+            drawn = self.watch.attempt(f"further draws of {cell.folder}", act)
+        return made.spoilt(drawn) if isinstance(drawn, Outcome) else drawn
+
+    def _of_images(self, asked: RunMetric, cell: Cell, batch: Batch) -> Scores | Outcome:
+        """Return what a metric says of images without a map."""
+
+        def act() -> Scores:
+            scores = asked.metric.score_images(self.model, batch)
+            check_promises(asked.metric, scores, batch)
+            return scores
+
+        try:
+            with self.model.as_found():
+                return self.watch.attempt(f"metric {asked.label} of {cell.folder}", act)
+        except (UserError, PluginError):
+            raise
+        except (Exception, SystemExit) as error:
+            return Outcome.of(error)
+
+    def _scored(
+        self, asked: RunMetric, scored: Batch, maps: Maps, made: Sequence[Explained], name: str
+    ) -> list[Scores | Outcome]:
+        """Return what a metric says of each explainer's maps; it may fail of one of them alone."""
+        if not len(scored):
+            return [Scores({})] * len(made)
+        act = partial(self._scores, asked, scored, maps, made)
+        try:
+            with self.model.as_found():
+                whole = self.watch.attempt(f"metric {asked.label} of {name}", act)
+        except (UserError, PluginError):  # the user's or the plugin's mistake: it would fail always
+            raise
+        except (Exception, SystemExit) as error:
+            whole = Outcome.of(error)
+            if len(made) > 1:
+                found = []
+                for number, (its, each) in enumerate(zip(_ranges(made), made, strict=True)):
+                    own = scored.take(its), maps[list(its)], [each], f"{name} ({number})"
+                    found += self._scored(asked, *own)
+                return found
+        if isinstance(whole, Outcome):
+            return [whole] * len(made)
+        parts = zip(_ranges(made), made, strict=True)
+        return [_part(whole, slice(its.start, its.stop), len(e.draws)) for its, e in parts]
+
     def _scores(
         self, asked: RunMetric, scored: Batch, maps: Maps, made: Sequence[Explained]
     ) -> Scores:
         """Return what a metric says of all maps, and of those that other models give."""
         metric = asked.metric
-        with self.model.as_found():
-            if isinstance(metric, ComparisonMetric):
-                others = self._others_of(asked)
-                remake = partial(remade, made)
-                scores = metric.compare(self.model, others, scored, maps, remake)
-            else:
-                scores = metric.score(self.model, scored, maps)
+        if isinstance(metric, ComparisonMetric):
+            others = self._others_of(asked)
+            remake = partial(remade, made)
+            scores = metric.compare(self.model, others, scored, maps, remake)
+        else:
+            scores = metric.score(self.model, scored, maps)
         check_promises(metric, scores, scored)
         return scores
 
@@ -122,7 +187,7 @@ class Scorer:
         self,
         cell: Cell,
         made: Explained,
-        results: Mapping[str, Scores],
+        results: Mapping[str, Scores | Outcome],
         block: Block,
         timing: Mapping[str, object],
     ) -> CellResult:
@@ -138,8 +203,10 @@ class Scorer:
         }
         scores, curves = [], []
         for each in self._of(MapMetric, ComparisonMetric):
-            scores += each.rows(results[each.label], block, made.outcomes, about)
-            curves += curve_rows(results[each.label], block, made.at, cell.explainer, each.label)
+            result = results[each.label]
+            scores += _rows(each, result, block, made.outcomes, about)
+            if isinstance(result, Scores):
+                curves += curve_rows(result, block, made.at, cell.explainer, each.label)
         explaining = {
             "explainer": cell.explainer,
             "explain_seconds": made.explanation.seconds,
@@ -160,6 +227,28 @@ class Scorer:
             "images": len(block.batch),
             "device": hardware(device_name(self.model.device), torch.get_num_threads()),
         }
+
+
+def _ranges(made: Sequence[Explained]) -> Iterator[range]:
+    """Yield which rows of the scored batch each explainer's maps are."""
+    first = 0
+    for each in made:
+        yield range(first, first + each.count)
+        first += each.count
+
+
+def _rows(
+    asked: RunMetric,
+    result: Scores | Outcome,
+    block: Block,
+    outcomes: Sequence[Outcome],
+    about: Mapping[str, object],
+) -> list[Row]:
+    """Return a metric's rows; where it failed, with that outcome for all that it should score."""
+    if isinstance(result, Outcome):
+        outcomes = [result if outcome.scored else outcome for outcome in outcomes]
+        result = Scores({})
+    return asked.rows(result, block, outcomes, about)
 
 
 def _scoring(cost: Cost, part: float = 1.0) -> dict[str, object]:

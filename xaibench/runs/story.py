@@ -49,7 +49,8 @@ def run(
         if folder.finished:
             progress.say(f"{folder.path} is finished already; delete it to run it anew")
             return folder.path
-        folder.write_text("config.yaml", dump(config))
+        kept = {"plugins": folder.keep_plugins(config.plugins)}
+        folder.write_text("config.yaml", dump(config.model_copy(update=kept)))
         data = config.dataset.open(seed=config.seed, cache=place.cache, progress=progress)
         check_against(config, data)
         if few := too_few_at_most(config.images, data):
@@ -72,8 +73,10 @@ def run(
 def identity(config: RunConfig, device: str) -> dict[str, object]:
     """Return what defines a run: a folder of results belongs to one of them."""
     plugins = [config.dataset, config.model, *config.explainers.values(), *config.metrics.values()]
+    said = config.resolved()
+    del said["plugins"]  # where their files lie; what they are is part of the code
     return {
-        "config": config.resolved(),
+        "config": said,
         "code": [code_version(), plugin_version(*plugins)],
         "device": device,
     }

@@ -9,7 +9,8 @@ import inspect
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xaibench import __version__
@@ -22,10 +23,11 @@ _PACKAGES = (
 
 
 def code_version(files: Iterable[Path] | None = None) -> str:
-    """Return a hash of source files, by default of the whole package."""
+    """Return a hash of source files, wherever they lie, by default of the whole package."""
     digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py") if files is None else files):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    every = _PACKAGE.rglob("*.py") if files is None else files
+    for name, source in sorted((path.name.encode(), path.read_bytes()) for path in every):
+        digest.update(name + b"\0" + source + b"\0")
     return digest.hexdigest()
 
 
@@ -37,8 +39,25 @@ def training_version() -> str:
 
 
 def plugin_version(*plugins: object) -> str:
-    """Return a hash of the source files of plugins, wherever they come from."""
-    return code_version({Path(inspect.getfile(type(plugin))) for plugin in plugins})
+    """Return a hash of the source files of plugins, wherever they come from.
+
+    Of a plugin of an installed package it takes every source file of that package, since what the
+    plugin imports decides what it gives, too; of a file on its own that file alone.
+    """
+    return code_version({file for plugin in plugins for file in _sources(type(plugin))})
+
+
+def _sources(cls: type) -> Iterator[Path]:
+    """Yield the files that define a class: its own, its package's, those of foreign bases."""
+    own = cls.__module__.partition(".")[0]
+    yield Path(inspect.getfile(cls))
+    if own != _PACKAGE.name:
+        for folder in getattr(sys.modules.get(own), "__path__", ()):
+            yield from Path(folder).rglob("*.py")
+    for base in cls.__mro__:
+        room = base.__module__.partition(".")[0]
+        if room not in (own, _PACKAGE.name, *sys.stdlib_module_names):
+            yield Path(inspect.getfile(base))
 
 
 def environment(device: str, threads: int) -> dict[str, object]:

@@ -59,11 +59,27 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> None:
         write_text(self.path / name, text)
 
+    def keep_plugins(self, files: Iterable[str]) -> tuple[str, ...]:
+        """Copy plugin files beside the config, and return how it names them there."""
+        names: dict[str, Path] = {}
+        for file in map(Path, files):
+            twice = f"plugins/{file.name}" in names  # one of another kind may have the same name
+            names[f"plugins/{len(names)}/{file.name}" if twice else f"plugins/{file.name}"] = file
+        for name, file in names.items():
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            write_text(self.path / name, file.read_text(encoding="utf-8"))
+        return tuple(names)
+
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as CSV or Parquet, as its name's ending says."""
         with replacing(self.path / name) as file:
             write = table.to_csv if file.suffix == ".csv" else table.to_parquet
             write(file, index=False)
+
+    @property
+    def notes(self) -> Path:
+        """A folder for what is kept of work that is under way."""
+        return self._cells / ".calls"
 
     def has(self, cell: Cell) -> bool:
         return (self._cells / cell.folder).is_dir()

@@ -11,17 +11,18 @@ from pathlib import Path
 from xaibench.atomic import write_text
 
 SEAL = "checksums.json"
-_SEALED = (".parquet", ".csv", ".h5", ".yaml", ".md", ".tex")
+_SEALED = (".parquet", ".csv", ".h5", ".yaml", ".md", ".tex", ".py")
 
 
 def sums(folder: Path) -> dict[str, str]:
-    """Return name -> SHA-256 of every table, of the maps and of the config in a run's folder."""
+    """Return name -> SHA-256 of every table, of maps, config and plugins in a run's folder."""
     found = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted([*folder.iterdir(), *folder.glob("plugins/**/*.py")]):
         # The hidden ones are drafts.
         if path.suffix in _SEALED and not path.name.startswith("."):
             with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found[path.relative_to(folder).as_posix()] = digest
     return found
 
 

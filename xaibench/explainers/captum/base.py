@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from captum.attr import DeepLift
 from captum.attr._core.lrp import SUPPORTED_LAYERS_WITH_RULES, SUPPORTED_NON_LINEAR_LAYERS
@@ -122,10 +121,17 @@ class LayerAttribution(Attribution):
     layer: str | None = None
 
     def check(self, model: Classifier) -> None:
-        check_layer(self, model, self.layer)
+        model.check_feature_maps(layer_name(self, model, self.layer))
 
     def facts(self, model: Classifier) -> dict[str, object]:
         return {"layer": layer_name(self, model, self.layer)}
+
+    @abstractmethod
+    def at_layer(self, model: Classifier, batch: Batch) -> Tensor:
+        """Return captum's attributions, laid out as the layer's output."""
+
+    def attributions(self, model: Classifier, batch: Batch) -> Attributions:
+        return model.feature_maps(self.at_layer(model, batch))
 
     def maps(self, attributions: Attributions, batch: Batch) -> Maps:
         return upsampled(one_channel(attributions, self.channels), batch)
@@ -164,21 +170,28 @@ def layer_name(explainer: Explainer, model: Classifier, layer: str | None) -> st
     return name
 
 
-def check_layer(explainer: Explainer, model: Classifier, layer: str | None) -> None:
-    """Raise UserError where the layer's output are no maps (batch, channels, height, width)."""
-    name, shapes = layer_name(explainer, model, layer), []
-    module, before = model.module(name), model.passes.copy()
+def layer_shape(model: Classifier, name: str, images: Pixels) -> tuple[int, ...]:
+    """Return the shape of a layer's output, () where it is no tensor; not counted as a pass."""
+    shapes, before = [()], model.passes.copy()
     with torch.no_grad(), model.as_found():
-        module.register_forward_hook(
+        model.module(name).register_forward_hook(
             lambda _, __, output: shapes.append(tuple(getattr(output, "shape", ())))
         )
         model.eval()
-        model(model.example())
-    model.passes = before  # a check costs the run nothing
-    if not shapes or len(shapes[-1]) != 4 or getattr(model.net, "output_fmt", "NCHW") == "NHWC":
+        model(images)
+    model.passes.forward = before.forward
+    return shapes[-1]
+
+
+def check_layer(explainer: Explainer, model: Classifier, layer: str | None) -> None:
+    """Raise UserError where captum itself must read maps, and the layer gives tokens or others."""
+    name = layer_name(explainer, model, layer)
+    maps = model.check_feature_maps(name)
+    shape = layer_shape(model, name, model.example())
+    if shape[1:] != maps:
         raise UserError(
-            f"{explainer.name}: layer {name!r} gives {shapes[-1] if shapes else 'nothing'}, and "
-            "must give maps (batch, channels, height, width); set `layer` to a convolutional layer"
+            f"{explainer.name}: layer {name!r} gives {shape}, and must give maps (batch, channels, "
+            "height, width); set `layer` to a convolutional layer"
         )
 
 
@@ -214,23 +227,6 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the random numbers that captum draws, torch's and numpy's; put both back after."""
-    state = np.random.get_state()
-    cuda = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if cuda else []):
-        torch.default_generator.manual_seed(seed)
-        if cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        try:
-            yield
-        finally:
-            np.random.set_state(state)
 
 
 _DEEP_LIFT = frozenset(

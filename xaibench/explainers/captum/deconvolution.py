@@ -18,7 +18,7 @@ from xaibench.registry import register
 class Deconvolution(PixelAttribution):
     """Gradient of the logit that passes a ReLU only where it is positive, whatever the activation.
 
-    Signed; ``channels`` (``sum``, ``mean_abs``, ``max_abs``) is ours. It depends little on the upper
+    Signed; ``channels`` (``sum``, ``mean_abs``, ``max_abs``) is ours. It depends little on upper
     layers (Adebayo et al. 2018). A functional ReLU is made a module first; other activations have
     their plain gradient, and a network without ReLU is refused.
     Cost: one forward and one backward pass. Source: Zeiler and Fergus 2014, "Visualizing and

@@ -8,6 +8,7 @@ from captum.attr import GradientShap as Peer
 from pydantic import NonNegativeFloat, PositiveInt
 
 from xaibench.engine import Batch
+from xaibench.engine.seeding import seeded
 from xaibench.explainers.captum.base import (
     Attributions,
     Background,
@@ -15,7 +16,6 @@ from xaibench.explainers.captum.base import (
     background,
     inputs,
     score_function,
-    seeded,
 )
 from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register

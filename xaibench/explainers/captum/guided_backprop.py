@@ -18,7 +18,7 @@ from xaibench.registry import register
 class GuidedBackprop(PixelAttribution):
     """Gradient of the logit that passes a ReLU only where both it and the activation are positive.
 
-    Signed; ``channels`` (``sum``, ``mean_abs``, ``max_abs``) is ours. It depends little on the upper
+    Signed; ``channels`` (``sum``, ``mean_abs``, ``max_abs``) is ours. It depends little on upper
     layers (Adebayo et al. 2018). A functional ReLU is made a module first; other activations have
     their plain gradient, and a network without ReLU is refused.
     Cost: one forward and one backward pass. Source: Springenberg et al. 2015, "Striving for

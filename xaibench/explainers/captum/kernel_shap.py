@@ -10,11 +10,11 @@ from captum.attr import KernelShap as Peer
 from pydantic import Field
 
 from xaibench.engine import Batch, fill_images
+from xaibench.engine.seeding import seeded
 from xaibench.explainers.captum.base import (
     Attributions,
     RegionAttribution,
     score_function,
-    seeded,
     segments_of,
 )
 from xaibench.models.base import Classifier, PassCount
@@ -33,7 +33,7 @@ class KernelShap(RegionAttribution):
     model predictions", theorem 2.
     """
 
-    samples: Annotated[int, Field(ge=2)] = 500
+    samples: Annotated[int, Field(ge=2)] = 100
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         passes = [2 if number == 1 else self.samples for number in segments_of(batch).tolist()]

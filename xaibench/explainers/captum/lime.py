@@ -10,11 +10,11 @@ from captum.attr._core.lime import get_exp_kernel_similarity_function
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from xaibench.engine import Batch, fill_images
+from xaibench.engine.seeding import seeded
 from xaibench.explainers.captum.base import (
     Attributions,
     RegionAttribution,
     score_function,
-    seeded,
 )
 from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
@@ -32,7 +32,7 @@ class Lime(RegionAttribution):
     Cost: ``samples`` passes. Source: Ribeiro et al. 2016, "Why should I trust you?", equation 1.
     """
 
-    samples: PositiveInt = 500
+    samples: PositiveInt = 100
     alpha: NonNegativeFloat = 0.0001
     kernel_width: PositiveFloat = 1.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from captum.attr import LRP as Peer
+from captum.attr import LRP
 from pydantic import PositiveFloat
 
 from xaibench.engine import Batch
@@ -45,5 +45,5 @@ class Lrp(PixelAttribution):
 
     def attributions(self, model: Classifier, batch: Batch) -> Attributions:
         with propagating(model, self.epsilon) as score:
-            relevance = Peer(score).attribute(*normalised_inputs(model, batch))
+            relevance = LRP(score).attribute(*normalised_inputs(model, batch))
         return relevance * sign_of_logit(model, batch)

@@ -8,11 +8,11 @@ from captum.attr import ShapleyValueSampling as Peer
 from pydantic import PositiveInt
 
 from xaibench.engine import Batch, Maps, Pixels, fill_images
+from xaibench.engine.seeding import seeded
 from xaibench.explainers.captum.base import (
     Attributions,
     RegionAttribution,
     score_function,
-    seeded,
     segment_sums,
     segments_of,
 )
@@ -32,7 +32,7 @@ class ShapleyValueSampling(RegionAttribution):
     calculation of the Shapley value based on sampling".
     """
 
-    samples: PositiveInt = 10
+    samples: PositiveInt = 5
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount(int((self.samples * segments_of(batch) + 1).sum()), 0)

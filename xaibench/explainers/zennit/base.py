@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import operator
 from abc import abstractmethod
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
+from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import Tensor, fx, nn
-from torch.nn import functional as F
 from zennit.attribution import Gradient
 from zennit.canonizers import NamedMergeBatchNorm
 from zennit.core import Composite
@@ -21,21 +20,14 @@ from xaibench.engine import Batch, Maps, maps_in_batches
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer, Need
 from xaibench.models.base import Classifier, PassCount
+from xaibench.networks.tracing import RESHAPING, traced, without_rule
 
-# Operations that pass relevance on by their gradient: they move values, or are linear in one of
-# them. A rectifier may stand there, since what it holds back has no relevance behind it either.
-_PLAIN_FUNCTIONS = (
-    torch.flatten,
-    torch.cat,
-    torch.relu,
-    F.relu,
-    F.dropout,
-    operator.getitem,
-    getattr,
+_MODULES = frozenset(
+    {nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.Flatten, Sum, Conv2dSame, BatchNormAct2d}
+    | {nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ZeroPad2d, nn.Identity}
+    | set(Activation.__subclass__) - {nn.MultiheadAttention}
 )
-_PLAIN_METHODS = ("flatten", "view", "reshape", "contiguous", "size", "relu", "chunk", "squeeze")
-_ADDITIONS = (operator.add, operator.iadd, torch.add)
-_RULED = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.Dropout, nn.Identity, nn.Flatten)
+"""Modules that the composites have a rule for, or through which the gradient is one."""
 
 
 class CompositeExplainer(Explainer):
@@ -105,11 +97,6 @@ def _at_target(
     return torch.zeros_like(logits).scatter(1, at, value.gather(1, at))
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, _RULED) or super().is_leaf_module(m, module_qualified_name)
-
-
 class _SumOfTwo(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -127,25 +114,17 @@ def canonical(model: Classifier) -> tuple[fx.GraphModule, NamedMergeBatchNorm]:
     Raises:
         UserError: an operation that the rules know no answer to, such as attention.
     """
-    copied = copy.deepcopy(model.net).eval().requires_grad_(False)
+    copied = copy.deepcopy(model.net).requires_grad_(False)  # merging batch norms changes weights
     if model.head == "single_logit":
         _two_columns(copied, model.linear_head)
-    for module in copied.modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False  # hooks read what it would overwrite
-    try:
-        graph = _Tracer().trace(copied)
-    except Exception as error:
-        raise UserError(
-            f"the network cannot be traced ({type(error).__name__}: {error}), and without that "
-            "its additions are hidden from the rules"
-        ) from None
-    traced = fx.GraphModule(copied, graph)
-    for node in list(graph.nodes):
-        _rule_for(traced, node)
-    graph.lint()
-    traced.recompile()
-    return traced, NamedMergeBatchNorm(_merges(traced))
+    net = traced(copied, addition=_SumOfTwo, whole=(BatchNormAct2d,))
+    for node in list(net.graph.nodes):
+        if node.op == "call_method" and node.target == "mean" and _over_space(node):
+            _pool(net, node)
+    net.recompile()
+    if odd := without_rule(net, _MODULES, RESHAPING):
+        raise UserError(f"there is no rule for {odd} of this network")
+    return net, NamedMergeBatchNorm(_merges(net))
 
 
 def _two_columns(net: nn.Module, linear_head: str | None) -> None:
@@ -160,51 +139,28 @@ def _two_columns(net: nn.Module, linear_head: str | None) -> None:
     head.out_features = 2
 
 
-def _rule_for(traced: fx.GraphModule, node: fx.Node) -> None:
-    """Put a module in the place of an addition or a mean; refuse what has no rule."""
-    both = sum(isinstance(a, fx.Node) for a in node.args) == 2
-    if node.op == "call_function" and node.target in _ADDITIONS and both:
-        _replace(traced, node, _SumOfTwo(), node.args)
-    elif node.op == "call_method" and node.target == "mean" and _over_space(node):
-        keep = node.kwargs.get("keepdim", node.args[2] if len(node.args) > 2 else False)
-        pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Identity() if keep else nn.Flatten())
-        _replace(traced, node, pool, node.args[:1])
-    elif node.op == "call_module":
-        module = traced.get_submodule(node.target)
-        kinds = (*_RULED, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ZeroPad2d)
-        if not isinstance(module, kinds) and not isinstance(module, Activation):
-            raise UserError(f"there is no rule for {type(module).__name__} ({node.target})")
-        if isinstance(module, nn.MultiheadAttention):
-            raise UserError(f"there is no rule for attention ({node.target})")
-    elif node.op in ("call_function", "call_method"):
-        plain = _PLAIN_FUNCTIONS if node.op == "call_function" else _PLAIN_METHODS
-        if node.target not in plain:
-            name = getattr(node.target, "__name__", node.target)
-            raise UserError(f"there is no rule for the operation `{name}` of the network")
-
-
 def _over_space(node: fx.Node) -> bool:
     dims = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
     return isinstance(dims, tuple | list) and sorted(d % 4 for d in dims) == [2, 3]
 
 
-def _replace(traced: fx.GraphModule, node: fx.Node, module: nn.Module, args: tuple) -> None:
-    name = f"canonical_{node.name}"
-    traced.add_submodule(name, module)
-    with traced.graph.inserting_after(node):
-        new = traced.graph.call_module(name, tuple(args))
-    node.replace_all_uses_with(new)
-    traced.graph.erase_node(node)
+def _pool(net: fx.GraphModule, node: fx.Node) -> None:
+    """Make a mean over height and width a module."""
+    keep = node.kwargs.get("keepdim", node.args[2] if len(node.args) > 2 else False)
+    pool = [nn.AdaptiveAvgPool2d(1), *([] if keep else [nn.Flatten()])]
+    net.add_submodule(f"{node.name}_pool", nn.Sequential(*pool))
+    node.op, node.target = "call_module", f"{node.name}_pool"
+    node.args, node.kwargs = node.args[:1], {}
 
 
-def _merges(traced: fx.GraphModule) -> list[tuple[tuple[str], str]]:
+def _merges(net: fx.GraphModule) -> list[tuple[tuple[str], str]]:
     """Return which convolution or linear layer each batch norm directly follows."""
     merges = []
-    for node in traced.graph.nodes:
+    for node in net.graph.nodes:
         before = node.args[0] if node.args and isinstance(node.args[0], fx.Node) else None
         if node.op != "call_module" or before is None or before.op != "call_module":
             continue
-        one, other = traced.get_submodule(before.target), traced.get_submodule(node.target)
+        one, other = net.get_submodule(before.target), net.get_submodule(node.target)
         if isinstance(other, BatchNorm) and isinstance(one, Linear) and len(before.users) == 1:
             merges.append(((before.target,), node.target))
     return merges

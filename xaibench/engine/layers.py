@@ -1,0 +1,138 @@
+"""A layer's maps, and scores with one of its channels set to zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from xaibench.engine.batch import Batch, PerImage
+from xaibench.engine.batches import in_batches
+from xaibench.errors import UserError
+from xaibench.models.base import Classifier
+from xaibench.types import Space
+
+
+def read_layer(model: Classifier, layer: str | None, asks: str) -> str:
+    """Return the layer that a parameter names, or else the model's own.
+
+    Raises:
+        UserError: neither names one; it begins with who ``asks``.
+    """
+    name = layer or model.cam_layer
+    if name is None:
+        raise UserError(f"{asks}: the model names no layer to read; set {asks}'s `layer`")
+    return name
+
+
+def layer_maps(
+    model: Classifier, batch: Batch, layer: str, space: Space = "logit"
+) -> tuple[Float[Tensor, "batch channel h w"], PerImage]:
+    """Return the maps that a layer gives of each image, and the targets' scores.
+
+    In fp32, whatever the model's precision; the maps as ``Classifier.feature_maps`` reads them.
+    Cost: one forward pass.
+    """
+    maps: list[Tensor] = []
+    scores: list[Tensor] = []
+
+    def read(part: slice) -> None:
+        # A copy: an operation in place behind the layer would overwrite its output.
+        seen: list[Tensor] = []
+        keep = lambda output: seen.append(model.feature_maps(output).clone())
+        with torch.no_grad(), _hooked(model, layer, keep):
+            scores.append(model.score(batch.images[part], batch.targets[part], space))
+        maps.append(seen[-1])
+
+    in_batches(model, len(batch), read)
+    return torch.cat(maps), torch.cat(scores)
+
+
+def ablated_scores(
+    model: Classifier, batch: Batch, layer: str, channels: int, space: Space
+) -> Float[Tensor, "batch channel"]:
+    """Return each target's score with each channel of a layer's maps set to zero.
+
+    Pairs of image and channel are packed into full batches. What stands before the layer is
+    computed once for the images of a batch, where the network lets it (see ``_front_apart``).
+    In fp32, whatever the model's precision.
+    Cost: one forward pass a channel; each takes the time of what stands behind the layer.
+    """
+    apart = _front_apart(model, layer, channels)
+    image = torch.arange(len(batch), device=model.device).repeat_interleave(channels)
+    channel = torch.arange(channels, device=model.device).repeat(len(batch))
+    scores = batch.images.new_empty(len(image))
+
+    def score(part: slice) -> None:
+        first, last = part.start // channels, (part.stop - 1) // channels
+        some, rows = batch.images[first : last + 1], image[part] - first
+        logits = _ablated_logits(model, layer, some, rows, channel[part], apart=apart)
+        scores[part] = model.read(logits, batch.targets[image[part]], space)
+
+    in_batches(model, len(image), score)
+    return scores.view(len(batch), channels)
+
+
+def _ablated_logits(
+    model: Classifier,
+    layer: str,
+    images: Float[Tensor, "image colour height width"],
+    rows: Int[Tensor, " row"],
+    channels: Int[Tensor, " row"],
+    *,
+    apart: bool,
+) -> Float[Tensor, "row output"]:
+    """Return the logits of the images number ``rows``, each with one channel set to zero.
+
+    Args:
+        apart: pass each image once up to the layer, and its rows from there on.
+    """
+
+    def ablated(output: Tensor) -> Tensor:
+        output = output[rows] if apart else output.clone()
+        # The maps are a view of the output, so that this reaches it in the layout that it has.
+        model.feature_maps(output)[torch.arange(len(rows), device=rows.device), channels] = 0
+        return output
+
+    with torch.no_grad(), _hooked(model, layer, ablated):
+        if not apart:
+            return model(images[rows])
+        logits = model.net((images - model.mean) / model.std)
+    model.passes.forward += len(rows)
+    return logits
+
+
+def _front_apart(model: Classifier, layer: str, channels: int) -> bool:
+    """Say whether a layer may be given more rows than the network was given images.
+
+    Not where the network keeps the number of images from before the layer, adds what came before
+    it to more than one of them, or has a forward of its own; tried on two images, three rows.
+    """
+    if type(model).forward is not Classifier.forward:
+        return False
+    images = torch.cat([model.example(), model.example().flip(-1)])
+    rows = torch.tensor([0, 1, 1], device=model.device)
+    channel = torch.tensor([0, 0, channels - 1], device=model.device)
+    before = model.passes.copy()
+    logits = lambda apart: _ablated_logits(model, layer, images, rows, channel, apart=apart)
+    try:
+        once = logits(True)
+    except (RuntimeError, ValueError, IndexError):
+        return False
+    else:
+        whole = logits(False)
+        return once.shape == whole.shape and torch.allclose(once, whole, rtol=1e-4, atol=1e-4)
+    finally:
+        model.passes.forward = before.forward  # finding out costs the run nothing
+
+
+@contextmanager
+def _hooked(model: Classifier, layer: str, act: Callable[[Tensor], object]) -> Iterator[None]:
+    hook = model.module(layer).register_forward_hook(lambda _, __, output: act(output))
+    try:
+        yield
+    finally:
+        hook.remove()
