@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 
 import pytest
@@ -125,33 +124,3 @@ def test_an_unknown_plugin_is_one_line():
         run_checks("explainer:deletion")
     with pytest.raises(UserError, match=r"plugin file nowhere\.py does not exist"):
         run_checks("nowhere.py")
-
-
-@pytest.mark.slow
-def test_the_command_prints_states_counts_and_an_exit_code(xaibench, plugin):
-    code, out, _ = xaibench("check", "random")
-    assert code == 0
-    lines = out.splitlines()
-    assert lines[0] == f"passed            {IMPORTED}"
-    assert "not applicable    explains each class differently" in out
-    assert "a control knows nothing of the model" in out
-    assert lines[-1].endswith("not applicable")
-    assert "passed" in lines[-1]
-
-
-def test_the_command_tells_json_and_fails(xaibench, plugin):
-    code, out, _ = xaibench("check", plugin("raise SystemExit"), "--json")
-    assert code == 1
-    (told,) = json.loads(out)
-    assert told["state"] == "failed"
-    code, out, _ = xaibench("check", plugin("raise SystemExit"))
-    assert (code, out.splitlines()[-1]) == (1, "1 failed")
-    assert out.startswith(f"FAILED            {IMPORTED}: SystemExit")
-
-
-def test_the_command_takes_a_dotted_path(xaibench, monkeypatch, tmp_path):
-    (tmp_path / "my_package.py").write_text("import os\nos._exit(4)\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    code, out, _ = xaibench("check", "my_package:Mine")
-    assert code == 1
-    assert "ended the process (exit code 4)" in out

@@ -65,6 +65,16 @@ def _declares(metric: Metric) -> str | None:
     return None
 
 
+def scored(metric: Scoring, stage: Stage, model: Classifier, batch: Batch, maps: Tensor) -> Scores:
+    """Return what a metric says of maps, of whichever kind it is; other models are the stage's."""
+    if isinstance(metric, ImageMetric):
+        return metric.score_images(model, batch)
+    if isinstance(metric, ComparisonMetric):
+        others = metric.others(model, stage.model(seed=1), seed=0)
+        return metric.compare(model, others, batch, maps, _input_gradient)
+    return metric.score(model, batch, maps)
+
+
 class _Trial:
     """A metric under trial."""
 
@@ -125,16 +135,7 @@ class _Trial:
         except UserError as reason:
             raise RefusedError(str(reason)) from None
         with surroundings.kept():
-            return self._scored(stage, model, batch, maps)
-
-    def _scored(self, stage: Stage, model: Classifier, batch: Batch, maps: Tensor) -> Scores:
-        metric = self.metric
-        if isinstance(metric, ImageMetric):
-            return metric.score_images(model, batch)
-        if isinstance(metric, ComparisonMetric):
-            others = metric.others(model, stage.model(seed=1), seed=0)
-            return metric.compare(model, others, batch, maps, _input_gradient)
-        return metric.score(model, batch, maps)
+            return scored(self.metric, stage, model, batch, maps)
 
     def scores(self, stage: Stage) -> Scores:
         """Return the scores of a stage, made once; NotRunError where there are none."""
@@ -262,7 +263,7 @@ class _Trial:
 
         def act() -> None:
             seen.append((stage.batch(), stage.maps()))
-            self._scored(stage, model, *seen[-1])
+            scored(self.metric, stage, model, *seen[-1])
 
         found = surroundings.changes(act) | state.changes()
         batch, maps = seen[-1]
@@ -279,7 +280,7 @@ class _Trial:
         stage = self.usual
         wanted = _columns(self.scores(stage))
         model, batch, maps = stage.model(), stage.batch(), stage.maps()
-        if why := interrupted(model, lambda: self._scored(stage, model, batch, maps)):
+        if why := interrupted(model, lambda: scored(self.metric, stage, model, batch, maps)):
             return why
         found = gap(wanted, _columns(self.score(stage, model, batch, maps)))
         if found > 10 * TOLERANCE:

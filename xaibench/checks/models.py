@@ -250,7 +250,6 @@ class _Trial:
 
     def can_be_trained(self) -> str | None:
         model = self.built().train()
-        model.requires_grad_(True)
         model(_USUAL.images()).square().sum().backward()
         without = [n for n, p in model.named_parameters() if p.grad is None]
         if len(without) == len(list(model.parameters())):
