@@ -155,7 +155,7 @@ def goes_on(model: Classifier, order: Order) -> str | None:
     if model.head_module is None:
         raise NotApplicableError("it names no head at which a pass could be made to fail")
     act = lambda: model.score(images, torch.zeros(3, dtype=torch.long))
-    if why := interrupted(model, act):
+    if why := interrupted(model, act, act().detach(), _EXACT):
         return why
     with torch.no_grad():
         found = gap(wanted, model(images))

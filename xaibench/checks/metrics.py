@@ -248,7 +248,8 @@ class _Trial:
         stage = self.usual
         wanted = columns(self.scores(stage))
         model, batch, maps = stage.model(), stage.batch(), stage.maps()
-        if why := interrupted(model, lambda: scored(self.metric, stage, model, batch, maps)):
+        act = lambda: columns(scored(self.metric, stage, model, batch, maps))
+        if why := interrupted(model, act, wanted, 10 * TOLERANCE):
             return why
         found = gap(wanted, columns(self.score(stage, model, batch, maps)))
         if found > 10 * TOLERANCE:
