@@ -20,15 +20,14 @@ PAGES = [
 ]
 # What makes a config of the documentation small: the command is what is tried, not the config.
 SMALL = """
-dataset={use: pcam, root: null, when_missing: synthesize, synthetic: {root: data/tiny, train: 64, valid: 40, test: 40}}
+dataset={use: pcam, root: null, when_missing: synthesize, synthetic: DRAWN}
 model={use: gap_cnn, width: 8}
 training={epochs: 1, batch_size: 32, learning_rate: 0.01}
 images={count: 4}
 explainers={random: {draws: 1}, edge: , grad_cam: }
 metrics={deletion: {steps: 4}, mass_accuracy: }
 """
-# Options that a page shows and that stay; the rest of a config is made small.
-DATA = ["--root", "data/tiny"]
+DRAWN = "{root: data/tiny, train: 64, valid: 40, test: 40}"
 
 
 def blocks(page: str, *languages: str) -> list[str]:
@@ -77,7 +76,11 @@ def call(patch: pytest.MonkeyPatch, words: list[str]) -> int:
 def small(words: list[str]) -> list[str]:
     """Return a command on a config with the small data, model and lists in the config's place."""
     kept = {word.partition("=")[0] for word in words}
-    options = [o for o in SMALL.strip().splitlines() if o.partition("=")[0] not in kept]
+    options = [
+        o
+        for o in SMALL.replace("DRAWN", DRAWN).strip().splitlines()
+        if o.partition("=")[0] not in kept
+    ]
     return [*words, *(word for option in options for word in ("--set", option))]
 
 

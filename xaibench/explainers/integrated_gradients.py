@@ -50,7 +50,6 @@ class IntegratedGradients(Explainer):
         return over_channels(change * weights, self.channels)
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
-        model.requires_grad_(False)  # the gradient is wanted at the image, not at the weights
         captum = CaptumIntegratedGradients(
             lambda images, targets: model.score(images, targets, self.space)
         )
@@ -61,4 +60,6 @@ class IntegratedGradients(Explainer):
             n_steps=self.steps,
             internal_batch_size=model.batch_size,
         )
-        return over_channels(maps_in_batches(model, batch, path), self.channels)
+        with model.as_found():
+            model.requires_grad_(False)  # the gradient is wanted at the image, not at the weights
+            return over_channels(maps_in_batches(model, batch, path), self.channels)
