@@ -26,7 +26,13 @@ from xaibench.engine.curves import (
 from xaibench.engine.fills import Fill, fill_images
 from xaibench.engine.gradients import Channels, gradient_sums, over_channels, target_gradients
 from xaibench.engine.imputation import impute
-from xaibench.engine.layers import ablated_scores, layer_maps, read_layer
+from xaibench.engine.layers import (
+    ablated_scores,
+    layer_gradients,
+    layer_maps,
+    outputs_kept,
+    read_layer,
+)
 from xaibench.engine.masks import (
     BoxMasks,
     Masks,
