@@ -92,8 +92,8 @@ def draw(
         controls: drawn in grey, and dashed where dashes do not tell the two orders apart.
 
     Curves are read off at 101 common places, by linear interpolation: the images' own fractions
-    differ. Where some of a line's curves do not reach, it is not drawn. A curve that holds NaN
-    is left out.
+    differ. Where some of a line's curves do not reach, it is not drawn. A curve that holds NaN is
+    left out.
     """
     finite = [bool(np.isfinite(y).all()) for y in curves["y"]]
     known = with_seeds(curves[np.asarray(finite, dtype=bool)])

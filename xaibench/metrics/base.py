@@ -49,6 +49,8 @@ class Metric(ABC):
     conventions: ClassVar[Mapping[str, str]] = {}
     """What the definition fixes beyond the parameters, for the protocol id."""
     uses_segments: ClassVar[bool] = False
+    expected: ClassVar[Mapping[str, str]] = {}
+    """Check -> why it fails, and may, for ``xaibench check``; the check must fail then."""
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     def validate(self) -> None:
