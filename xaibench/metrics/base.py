@@ -60,7 +60,7 @@ class Metric(ABC):
         """Raise UserError where images of (height, width) are not for it; runs before training."""
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount | None:
-        """Return the passes a map of each image takes, none for ``engine.shared``; None: unknown."""
+        """Return the passes of a map of each image, without ``engine.shared``; None: unknown."""
         return None
 
     def value_names(self, masks: tuple[str, ...]) -> list[str]:
