@@ -50,9 +50,7 @@ def _model(
             places = {"cam_layer": "last_act", "linear_head": "fc", "pool": "pool"}
         else:
             net = _transformer(network, channels, outputs, size)
-            name = parts.classifier_name(net)
-            places = {"cam_layer": parts.cam_layer(net, name), "linear_head": name}
-            places |= {"pool": parts.pool_name(net), "stages": parts.stages(net, name)}
+            places = parts.places(net, (channels, *size))
     with torch.no_grad():  # confident enough for scores to move when pixels go
         net.get_submodule(places["linear_head"]).weight.mul_(_ENDED)
     return Classifier(
