@@ -9,7 +9,7 @@ import pytorch_grad_cam as package
 import torch
 from torch.nn import functional as F
 
-from xaibench.checks.checking import TOLERANCE
+from xaibench.checks.comparing import TOLERANCE
 from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.errors import UserError
 from xaibench.explainers.grad_cam import _VARIANTS, GradCam
