@@ -14,6 +14,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from xaibench.errors import UserError, did_you_mean
 
 KINDS = ("dataset", "model", "explainer", "metric")
 T = TypeVar("T", bound=type)
+_REQUIRED = re.compile(r"[\w.-]+")
+_EXTRA = re.compile(r"""extra == ['"]([\w.-]+)""")
 
 
 def register(kind: str) -> Callable[[T], T]:
@@ -221,11 +224,20 @@ def _import_ours(module: str) -> object:
         if package == "xaibench":
             raise
         _, kinds, *parts = module.split(".")
-        name = _name(*parts)
         raise UserError(
-            f"{kinds[:-1]} {name!r} needs the package {package!r}, which is not installed; "
-            f"pip install 'xaibench[{name.partition('.')[0]}]'"
+            f"{kinds[:-1]} {_name(*parts)!r} needs the package {package!r}, which is not "
+            f"installed; pip install {_extra_with(package)}"
         ) from None
+
+
+def _extra_with(package: str) -> str:
+    """Return what pip installs a package by: the extra of ours that names it, or else itself."""
+    for needed in importlib.metadata.requires("xaibench") or ():
+        named, _, condition = needed.partition(";")
+        extra = _EXTRA.search(condition)
+        if extra and _REQUIRED.match(named)[0].replace("-", "_").lower() == package.lower():
+            return f"'xaibench[{extra[1]}]'"
+    return package
 
 
 def _from_path(kind: str, path: str) -> Plugin:

@@ -26,7 +26,13 @@ from xaibench.engine.curves import (
 from xaibench.engine.fills import Fill, fill_images
 from xaibench.engine.gradients import Channels, gradient_sums, over_channels, target_gradients
 from xaibench.engine.imputation import impute
-from xaibench.engine.layers import ablated_scores, layer_maps, read_layer
+from xaibench.engine.layers import (
+    ablated_scores,
+    layer_gradients,
+    layer_maps,
+    outputs_kept,
+    read_layer,
+)
 from xaibench.engine.masks import (
     BoxMasks,
     Masks,
@@ -41,7 +47,7 @@ from xaibench.engine.ranking import BandMasks, grid_segments, pixel_ranks, segme
 from xaibench.engine.scores import masked_scores
 from xaibench.engine.shapley import Coalitions, coalition_counts, coalitions, shapley_values
 from xaibench.engine.shared import filled_score, shared_scores, unmasked_score
-from xaibench.engine.smooth import SmoothMasks, blur_levels, degraded
+from xaibench.engine.smooth import SmoothMasks, area_excess, blur_levels, degraded
 from xaibench.engine.soft import ChannelMasks, GridMasks, soft_scores
 from xaibench.engine.subsets import RandomSubsets
 from xaibench.engine.windows.scores import window_scores

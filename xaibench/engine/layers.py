@@ -1,13 +1,13 @@
-"""A layer's maps, and scores with one of its channels set to zero."""
+"""A layer's maps, gradients at them, and scores with one of its channels set to zero."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from xaibench.engine.batch import Batch, PerImage
 from xaibench.engine.batches import in_batches
@@ -49,6 +49,52 @@ def layer_maps(
 
     in_batches(model, len(batch), read)
     return torch.cat(maps), torch.cat(scores)
+
+
+def layer_gradients(
+    model: Classifier,
+    batch: Batch,
+    layer: str,
+    objective: Callable[[Float[Tensor, "batch output"]], PerImage] | None = None,
+) -> tuple[Float[Tensor, "batch channel h w"], Float[Tensor, "batch channel h w"]]:
+    """Return the maps that a layer gives of each image, and the gradient at them.
+
+    All in one pass, in fp32; the maps as ``Classifier.feature_maps`` reads them.
+
+    Args:
+        objective: what is differentiated, of the logits; the targets' logits by default.
+
+    Cost: one forward and one backward pass.
+    """
+    with torch.enable_grad(), outputs_kept([model.module(layer)]) as kept:
+        logits = model(batch.images.detach().clone().requires_grad_())
+        read = objective or (lambda logits: model.read(logits, batch.targets, "logit"))
+        gradient = torch.autograd.grad(read(logits).sum(), kept[0])[0]
+    return model.feature_maps(kept[0].detach()), model.feature_maps(gradient)
+
+
+@contextmanager
+def outputs_kept(modules: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
+    """Keep what each module gives at its first use, by its number among ``modules``.
+
+    The network goes on with copies, so that an operation in place behind a module (a ReLU, an
+    addition) overwrites nothing.
+    """
+    kept: dict[int, Tensor] = {}
+
+    def keep(number: int) -> Callable[[nn.Module, object, Tensor], Tensor]:
+        def hook(_: nn.Module, __: object, output: Tensor) -> Tensor:
+            kept.setdefault(number, output)
+            return output.clone()
+
+        return hook
+
+    hooks = [module.register_forward_hook(keep(i)) for i, module in enumerate(modules)]
+    try:
+        yield kept
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def ablated_scores(

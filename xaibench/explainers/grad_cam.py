@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import pytorch_grad_cam as package
@@ -12,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from xaibench.engine import Batch, Maps, maps_in_batches
+from xaibench.engine import Batch, Maps, layer_gradients, layer_maps, maps_in_batches
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
 from xaibench.models.base import Classifier, PassCount
@@ -87,28 +86,14 @@ class GradCam(Explainer):
         return layer
 
     def _maps(self, model: Classifier, batch: Batch) -> Float[Tensor, "batch h w"]:
-        layer = model.module(self._layer(model))
-        targets = [partial(_read, model, target) for target in batch.targets]
-        cam = _VARIANTS[self.variant](model, [layer], reshape_transform=model.feature_maps)
-        recorded = cam.activations_and_grads
-        # The package keeps the output itself; the network goes on with a copy, so that an in-place
-        # operation behind the layer (a ReLU, an addition) cannot overwrite what was kept.
-        copy = layer.register_forward_hook(lambda _, __, output: output.clone())
-        try:
-            with torch.enable_grad():
-                outputs = recorded(batch.images.clone().requires_grad_())
-                if cam.uses_gradients:
-                    model.read(outputs, batch.targets, "logit").sum().backward()
-            activations = recorded.activations[0].numpy()
-            gradients = recorded.gradients[0].numpy() if cam.uses_gradients else None
-            maps = cam.get_cam_image(
-                batch.images, layer, targets, activations, gradients, eigen_smooth=False
-            )
-        finally:
-            copy.remove()
-            recorded.release()
+        layer = self._layer(model)
+        cam = _VARIANTS[self.variant](model, [], reshape_transform=model.feature_maps)
+        if cam.uses_gradients:
+            kept, at = layer_gradients(model, batch, layer)
+            gradients = at.cpu().numpy()
+        else:
+            (kept, _), gradients = layer_maps(model, batch, layer), None
+        maps = cam.get_cam_image(
+            batch.images, None, None, kept.cpu().numpy(), gradients, eigen_smooth=False
+        )
         return torch.as_tensor(maps).float().relu()
-
-
-def _read(model: Classifier, target: Tensor, output: Tensor) -> Tensor:
-    return model.read(output[None], target[None], "logit")[0]
