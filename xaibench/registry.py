@@ -64,12 +64,8 @@ class Registry:
     def __init__(self, files: Iterable[Path] = ()) -> None:
         self._plugins: dict[tuple[str, str], Plugin] = {}
         for kind in KINDS:
-            folder = Path(__file__).parent / f"{kind}s"
-            for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
-                parts = path.relative_to(folder).with_suffix("").parts
-                module = ".".join(("xaibench", folder.name, *parts))
-                if plugin := _read(path, _name(*parts), module, "xaibench"):
-                    self._add(plugin)
+            for plugin in _ours(kind):
+                self._add(plugin)
             for point in importlib.metadata.entry_points(group=f"xaibench.{kind}s"):
                 self._add(_from_entry_point(kind, point))
         for path in files:
@@ -113,6 +109,18 @@ class Registry:
     def load(self, kind: str, name: str) -> type:
         """Return the class of a plugin; see ``find``."""
         return self.find(kind, name).load()
+
+
+@functools.cache  # our own files do not change while we run
+def _ours(kind: str) -> tuple[Plugin, ...]:
+    """Return the plugins of one of our folders."""
+    folder = Path(__file__).parent / f"{kind}s"
+    found = []
+    for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
+        parts = path.relative_to(folder).with_suffix("").parts
+        module = ".".join(("xaibench", folder.name, *parts))
+        found.append(_read(path, _name(*parts), module, "xaibench"))
+    return tuple(plugin for plugin in found if plugin)
 
 
 def find_named(named: str, kind: str | None = None, files: Iterable[Path] = ()) -> Plugin:

@@ -113,7 +113,9 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage", [pytest.param(s, marks=[pytest.mark.slow] * (s != "softmax")) for s in STAGES]
+)
 @pytest.mark.parametrize("name", FAMILY)
 def test_keeps_its_contract(name, stage):
     explainer, (model_of, batch) = make(name), STAGES[stage]
