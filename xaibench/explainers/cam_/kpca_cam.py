@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from pydantic import PositiveFloat
 import pytorch_grad_cam as package
+from pydantic import PositiveFloat
 from pytorch_grad_cam.base_cam import BaseCAM
 
 from xaibench.explainers.base import Need
