@@ -48,7 +48,8 @@ class FullGrad(Explainer):
             score, [images, *(kept[i] for i in used)], allow_unused=True, materialize_grads=True
         )
         # By layer: the package pairs gradients, in the order of passes, with layers by name.
-        cam.activations_and_grads.gradients = gradients
+        # As copies: the package detaches them in place when it is done, which a view refuses.
+        cam.activations_and_grads.gradients = [gradient.clone() for gradient in gradients]
         cam.bias_data = [cam.bias_data[i] for i in used]
         made = cam.compute_cam_per_layer(images, None, False)
         return torch.as_tensor(made[:, 0]).float().to(model.device)
