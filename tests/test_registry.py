@@ -237,3 +237,33 @@ def test_a_missing_package_is_told_with_the_extra_that_has_it(monkeypatch, requi
         "explainer 'cam.is_cam' needs the package 'torchcam', which is not installed; "
         f"pip install {install}"
     )
+
+
+def test_a_file_is_one_class_until_it_changes(tmp_path):
+    """So that two configs of one file are equal, and an edited one is read anew."""
+    path = put(tmp_path, "edges.py", PLUGIN)
+    first = Registry([path]).load("explainer", "edges")
+    assert Registry([path]).load("explainer", "edges") is first
+    put(tmp_path, "edges.py", PLUGIN.replace("mean(1)", "amax(1)"))
+    assert Registry([path]).load("explainer", "edges") is not first
+
+
+def test_a_class_behind_a_dotted_path_is_one_class(install):
+    install("xb-dotted", "", {"xb_dotted": PLUGIN})
+    first = Registry().load("explainer", "xb_dotted:Edges")
+    assert Registry().load("explainer", "xb_dotted:Edges") is first
+    assert first.name == "xb_dotted:Edges"
+    assert sys.modules["xb_dotted"].Edges.name == "xb_dotted"
+
+
+def test_a_stem_with_a_dot_is_refused(tmp_path):
+    path = put(tmp_path, "my.edges.py", PLUGIN)
+    said = f"{path}: its stem is the plugin's name, which has no dot; rename it"
+    assert refused(path) == said
+
+
+def test_a_file_that_ends_the_process_is_told(tmp_path):
+    path = put(tmp_path, "ends.py", f"{PLUGIN}\nraise SystemExit(3)\n")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"ends\.py: failed to import: SystemExit: 3"):
+            Registry([path]).load("explainer", "ends")

@@ -74,15 +74,19 @@ def test_a_plugin_folder_is_the_list_of_plugins(kind):
     names = {row["name"] for row in json.loads(listed.stdout) if row["source"] == "xaibench"}
     assert names
     folder = PACKAGE / f"{kind}s"
-    files = {path.name for path in folder.iterdir() if path.name != "__pycache__"}
-    assert files == {"__init__.py", "base.py", *(f"{name}.py" for name in names)}
+    files = {p.relative_to(folder) for p in folder.rglob("*") if p.suffix == ".py"}
+    families = {path.parent for path in files}
+    shared = {family / name for family in families for name in ("__init__.py", "base.py")}
+    named = {".".join(part.rstrip("_") for part in p.with_suffix("").parts) for p in files - shared}
+    assert shared <= files
+    assert named == names
 
 
 @pytest.mark.parametrize("plugin", Registry().plugins(), ids=lambda p: f"{p.kind}-{p.name}")
 def test_a_plugin_is_named_as_its_file(plugin):
     cls = plugin.load()
     assert (cls.kind, cls.name) == (plugin.kind, plugin.name)
-    assert cls.__module__ == f"xaibench.{plugin.kind}s.{plugin.name}"
+    assert cls.__module__.replace("_.", ".") == f"xaibench.{plugin.kind}s.{plugin.name}"
 
 
 def test_there_is_no_file_of_odds_and_ends():

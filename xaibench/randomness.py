@@ -92,15 +92,7 @@ def descending_order(
     return shuffled.gather(1, by_value)
 
 
-IMPUTED = 40
-SUBSETS = 41
-SQUARES = 42
-UNIFORM = 43
-NEIGHBOURHOOD = 44
-
-OTHER_TARGET = 50
-MOSAIC = 51
-PERTURBATION = 52
+# Streams: what draws with the same seeds draws other numbers.
 _TIES = 1
 NOISE = 2
 _DRAWS = 3
@@ -114,3 +106,11 @@ _COPIES = 30
 NOISY_COPY = 31
 REFERENCE_ORDER = 32
 PATH_POINT = 33
+IMPUTED = 40
+SUBSETS = 41
+SQUARES = 42
+UNIFORM = 43
+NEIGHBOURHOOD = 44
+OTHER_TARGET = 50
+MOSAIC = 51
+PERTURBATION = 52

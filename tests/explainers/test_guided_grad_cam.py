@@ -143,6 +143,10 @@ def test_a_network_without_relus_is_refused():
     model.net.act, model.net.last_act = nn.GELU(), nn.GELU()
     with pytest.raises(UserError, match=r"no ReLU module .* grad_cam, or by smooth_grad"):
         GuidedGradCam().check(model)
+
+
+def test_a_model_without_a_layer_to_read_is_refused():
+    model = toy_model()
     model.cam_layer = None
     with pytest.raises(UserError, match=r"names no layer to read; set guided_grad_cam's `layer`"):
         GuidedGradCam().check(model)

@@ -72,6 +72,17 @@ def test_the_line_is_the_mean_on_the_common_grid(curves):
     np.testing.assert_allclose(line.get_ydata(), (1 - curve_figure.GRID) * 0.85)
 
 
+def test_a_line_ends_where_its_curves_do(curves):
+    one = curves[curves["curve"] == "deletion"].assign(metric="road", curve="road")
+    x, y = np.array([0.1, 0.5, 0.9]), np.array([0.8, 0.6, 0.2])
+    short = one.assign(x=[x] * len(one), y=[y] * len(one))
+    figure = curve_figure.draw(short, "pcam")
+    line = figure.axes[0].lines[0]
+    assert figure.axes[0].get_title() == "road ↓"
+    assert (line.get_xdata()[0], line.get_xdata()[-1]) == (0.1, 0.9)
+    np.testing.assert_allclose(line.get_ydata()[[0, -1]], [0.8, 0.2])
+
+
 def test_a_single_group_has_no_band(curves):
     groups = dict.fromkeys(curves["image"], "one patient")
     figure = curve_figure.draw(curves, "pcam", groups)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from xaibench.checks.metrics import check_metric
 from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.metrics.complexity import Complexity
 from xaibench.metrics.effective_complexity import EffectiveComplexity
@@ -122,11 +121,6 @@ def test_equals_quantus_image_by_image(metric, peer, tolerance):
         for each in maps
     ]
     assert values(metric, maps) == pytest.approx(theirs, abs=tolerance)
-
-
-@pytest.mark.parametrize("metric", METRICS, ids=str)
-def test_conforms(metric):
-    assert [r for r in check_metric(metric) if not r.passed] == []
 
 
 def test_protocols():

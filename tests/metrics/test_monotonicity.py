@@ -59,6 +59,7 @@ def test_a_score_that_never_moves_does_not_fall_and_quantus_says_so_of_every_map
     assert theirs == [True] * 3
     ours = Monotonicity(10, "black").score(model, batch, maps).values["monotonicity"]
     assert (ours < 1).all()
+    batch = images_batch(1, SIZE)
     batch.images[:] = 0
     still = Monotonicity(10, "black").score(model, batch, maps).values["monotonicity"]
     assert still.tolist() == [1.0] * 3

@@ -106,6 +106,11 @@ def test_parameters_of_a_transformer_itself_are_of_its_first_stage():
     assert model.stages[-1] == ("blocks.11", "norm")
 
 
+def test_both_heads_of_a_distilled_transformer_are_in_no_stage():
+    model = build("deit_tiny_distilled_patch16_224")
+    assert model.stages[-1] == ("blocks.11", "norm")
+
+
 # --- grey stems
 
 

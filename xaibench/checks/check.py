@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from xaibench.errors import UserError
+
 State = Literal["passed", "failed", "expected failure", "not applicable", "refused", "not run"]
 
 FAILURES: tuple[State, ...] = ("failed", "not run")
@@ -139,11 +141,11 @@ def expecting(checks: list[Check], expected: Mapping[str, str]) -> list[Check]:
     """Return the checks with the failures that are expected of them, by promise or whole name.
 
     Raises:
-        ValueError: a name that no check has.
+        UserError: a name that no check has.
     """
     unknown = set(expected) - {c.promise for c in checks} - {c.name for c in checks}
     if unknown:
-        raise ValueError(f"`expected` names no check: {', '.join(sorted(unknown))}")
+        raise UserError(f"`expected` names no check: {', '.join(sorted(unknown))}")
     return [replace(c, expected=expected.get(c.name, expected.get(c.promise))) for c in checks]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -68,13 +70,15 @@ class _Trial:
         self._lacking: NotRunError | None = None
 
     @cached_property
-    def _folder(self) -> tempfile.TemporaryDirectory:
-        return tempfile.TemporaryDirectory(prefix="xaibench-check-")
+    def _folder(self) -> Path:
+        folder = tempfile.mkdtemp(prefix="xaibench-check-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     @cached_property
     def _found(self) -> Dataset:
         """The data set, with a small generated stand-in where its files are missing."""
-        dataset, folder = self.dataset, Path(self._folder.name)
+        dataset, folder = self.dataset, self._folder
         if not isinstance(dataset, FileDataset):
             return dataset
         if dataset.root is not None and dataset.find(dataset.root) is not None:
@@ -86,7 +90,7 @@ class _Trial:
         return replace(dataset, root=None, when_missing="synthesize", synthetic=synthetic)
 
     def open(self, again: str = "") -> Data:
-        cache = Path(self._folder.name) / f"cache{again}"
+        cache = self._folder / f"cache{again}"
         cache.mkdir(exist_ok=True)
         self._found.validate()
         with surroundings.kept():
@@ -146,7 +150,7 @@ class _Trial:
     @cached_property
     def _changes(self) -> dict[str, str]:
         self.data()
-        cache = Path(self._folder.name) / "cache"
+        cache = self._folder / "cache"
 
         def act() -> None:
             data = self._found.open(seed=0, cache=cache, progress=SilentProgress())

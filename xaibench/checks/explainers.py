@@ -243,7 +243,7 @@ class _Trial:
         model, batch = self.prepared(USUAL), USUAL.batch()
         wanted = self.maps(USUAL)
         act: Callable[[], Tensor] = lambda: self.explainer.attribute(model, batch)
-        if why := interrupted(model, act):
+        if why := interrupted(model, act, wanted, 10 * TOLERANCE):
             return why
         found = gap(wanted, self.explain(model, batch))
         if found > 10 * TOLERANCE:

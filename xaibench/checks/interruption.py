@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from torch import Tensor
+
 from xaibench.checks import surroundings
 from xaibench.checks.check import NotApplicableError
+from xaibench.checks.comparing import gap
 from xaibench.checks.model_state import ModelState, unusual
 from xaibench.models.base import Classifier
 
@@ -17,8 +20,14 @@ class _FailedPassError(RuntimeError):
     """Raised by the check's own hand."""
 
 
-def interrupted(model: Classifier, act: Callable[[], object]) -> str | None:
+def interrupted(
+    model: Classifier, act: Callable[[], Tensor], wanted: Tensor, tolerance: float
+) -> str | None:
     """Let passes of the model fail under an act; say what it leaves changed, or hides.
+
+    Args:
+        wanted: what the act gives; it may go another way than the one that failed, and then must
+            give it all the same.
 
     Raises:
         NotApplicableError: the act makes no pass at all.
@@ -37,13 +46,13 @@ def interrupted(model: Classifier, act: Callable[[], object]) -> str | None:
         trap = head.register_forward_pre_hook(fail)
         try:
             state = ModelState(model)
-            raised = None
+            raised, given = None, None
 
             def once() -> None:
-                nonlocal raised, seen
+                nonlocal raised, given, seen
                 seen = 0
                 try:
-                    act()
+                    given = act()
                 except Exception as error:
                     raised = error
 
@@ -55,8 +64,8 @@ def interrupted(model: Classifier, act: Callable[[], object]) -> str | None:
             raise NotApplicableError("it makes no pass that could fail")
         if seen < number:
             continue
-        if raised is None:
-            return f"pass {number} failed, and nobody was told; let the exception through"
+        if raised is None and gap(wanted, given.detach()) > tolerance:
+            return f"pass {number} failed, which was hidden, and the answer is another; let it out"
         if changed:
             promise, why = next(iter(changed.items()))
             return f"after pass {number} failed, it no longer {promise}: {why}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from functools import cached_property, partial
 
@@ -15,13 +14,13 @@ from xaibench.checks.comparing import TOLERANCE, gap, invariant, well_made
 from xaibench.checks.interruption import interrupted
 from xaibench.checks.other_parameters import variants
 from xaibench.checks.predictions import prediction_checks
-from xaibench.checks.stage import OTHERS, USUAL, Size, Stage
+from xaibench.checks.scoring import Scoring, columns, declares, protocols, scored, unreasoned
+from xaibench.checks.stage import OTHERS, USUAL, Stage
 from xaibench.engine import Batch
 from xaibench.errors import UserError
 from xaibench.metrics.base import (
     ComparisonMetric,
     ImageMetric,
-    MapMetric,
     Metric,
     PredictionMetric,
     Scores,
@@ -31,38 +30,17 @@ from xaibench.models.base import Classifier
 
 _FIRST = "gives the numbers that it names, one an image"
 _MAPS = "leaves the maps as found"
-_BIG_ENOUGH: Size = (64, 64)
-
-Scoring = MapMetric | ImageMetric | ComparisonMetric
 
 
 def metric_checks(metric: Metric) -> list[Check]:
     """Return the checks of a metric, on small networks; of predictions, on seeded ones."""
     first = [
         Check("is a frozen dataclass with a docstring", partial(well_made, metric)),
-        Check("declares direction and range", partial(_declares, metric)),
+        Check("declares direction and range", partial(declares, metric)),
     ]
     if isinstance(metric, PredictionMetric):
         return first + prediction_checks(metric)
     return first + _Trial(metric).checks()
-
-
-def _declares(metric: Metric) -> str | None:
-    missing = [k for k in ("higher_is_better", "range") if not hasattr(type(metric), k)]
-    if missing:
-        return f"lacks {' and '.join(missing)}"
-    names = metric.value_names(("evidence",))
-    if not names or len(set(names)) < len(names):
-        return f"value_names gives {names}: names are needed, none of them twice"
-    for name in names:
-        if name != metric.name and not name.startswith((f"{metric.name}@", f"{metric.name}.")):
-            return f"a value is named {name!r}; must be {metric.name!r} or {metric.name}@VARIANT"
-        if metric.direction(name) not in (True, False, None):
-            return f"direction({name!r}) is {metric.direction(name)!r}; must be True, False or None"
-        low, high = metric.value_bounds(name)
-        if not low < high:
-            return f"value_bounds({name!r}) is ({low}, {high}): the smallest value must come first"
-    return None
 
 
 class _Trial:
@@ -125,16 +103,7 @@ class _Trial:
         except UserError as reason:
             raise RefusedError(str(reason)) from None
         with surroundings.kept():
-            return self._scored(stage, model, batch, maps)
-
-    def _scored(self, stage: Stage, model: Classifier, batch: Batch, maps: Tensor) -> Scores:
-        metric = self.metric
-        if isinstance(metric, ImageMetric):
-            return metric.score_images(model, batch)
-        if isinstance(metric, ComparisonMetric):
-            others = metric.others(model, stage.model(seed=1), seed=0)
-            return metric.compare(model, others, batch, maps, _input_gradient)
-        return metric.score(model, batch, maps)
+            return scored(self.metric, stage, model, batch, maps)
 
     def scores(self, stage: Stage) -> Scores:
         """Return the scores of a stage, made once; NotRunError where there are none."""
@@ -174,13 +143,13 @@ class _Trial:
         return None
 
     def gives_reasons(self, stage: Stage) -> str | None:
-        return _unreasoned(self.scores(stage))
+        return unreasoned(self.scores(stage))
 
     def repeats(self, stage: Stage) -> str | None:
-        first = _columns(self.scores(stage))
+        first = columns(self.scores(stage))
         torch.manual_seed(1)
         again = self.score(stage, stage.model(), stage.batch(), stage.maps())
-        found = gap(first, _columns(again))
+        found = gap(first, columns(again))
         return (
             f"differ by {found:.2g}; draw from xaibench.randomness by batch.seeds" * (found > 0)
             or None
@@ -192,9 +161,9 @@ class _Trial:
 
         def values(part: Batch) -> Tensor:
             own = maps[[ids.index(i) for i in part.ids]]
-            return _columns(self.score(stage, model, part, own))
+            return columns(self.score(stage, model, part, own))
 
-        return invariant(values, stage.batch(), _columns(whole))
+        return invariant(values, stage.batch(), columns(whole))
 
     def costs_as_declared(self, stage: Stage) -> str | None:
         self.scores(stage)
@@ -223,30 +192,30 @@ class _Trial:
             batch = stage.batch()
             scores = self.score(stage, stage.model(), batch, maps)
             check_promises(self.metric, scores, batch)
-            if why := self._outside(scores) or _unreasoned(scores):
+            if why := self._outside(scores) or unreasoned(scores):
                 return f"of a map of {value:g} everywhere: {why}"
         return None
 
     def depends_on_the_map(self) -> str | None:
         self._only_of_maps()
         stage = self.usual
-        first = _columns(self.scores(stage))
+        first = columns(self.scores(stage))
         other = self.score(stage, stage.model(), stage.batch(), stage.maps(seed=2))
-        return "other maps score the same" if gap(first, _columns(other)) == 0 else None
+        return "other maps score the same" if gap(first, columns(other)) == 0 else None
 
     def says_its_parameters(self) -> str | None:
         stage, silent = self.usual, []
         first = self.scores(stage)
-        ids = _protocols(self.metric)
+        ids = protocols(self.metric)
         for parameter, other in variants(self.metric):
-            if _protocols(other) != ids:
+            if protocols(other) != ids:
                 continue
             try:
                 scores = _Trial(other).score(stage, stage.model(), stage.batch(), stage.maps())
             except (UserError, RefusedError):
                 continue
             if sorted(scores.values) != sorted(first.values) or gap(
-                _columns(first), _columns(scores)
+                columns(first), columns(scores)
             ):
                 silent.append(f"{parameter}={getattr(other, parameter)}")
         if silent:
@@ -262,7 +231,7 @@ class _Trial:
 
         def act() -> None:
             seen.append((stage.batch(), stage.maps()))
-            self._scored(stage, model, *seen[-1])
+            scored(self.metric, stage, model, *seen[-1])
 
         found = surroundings.changes(act) | state.changes()
         batch, maps = seen[-1]
@@ -277,11 +246,12 @@ class _Trial:
 
     def goes_on(self) -> str | None:
         stage = self.usual
-        wanted = _columns(self.scores(stage))
+        wanted = columns(self.scores(stage))
         model, batch, maps = stage.model(), stage.batch(), stage.maps()
-        if why := interrupted(model, lambda: self._scored(stage, model, batch, maps)):
+        act = lambda: columns(scored(self.metric, stage, model, batch, maps))
+        if why := interrupted(model, act, wanted, 10 * TOLERANCE):
             return why
-        found = gap(wanted, _columns(self.score(stage, model, batch, maps)))
+        found = gap(wanted, columns(self.score(stage, model, batch, maps)))
         if found > 10 * TOLERANCE:
             return f"after a pass that failed, the next scores differ by {found:.2g}"
         return None
@@ -299,30 +269,3 @@ class _Trial:
     def _only_of_maps(self) -> None:
         if isinstance(self.metric, ImageMetric):
             raise NotApplicableError("it scores images, and sees no map")
-
-
-def _columns(scores: Scores) -> Tensor:
-    """Return the values, a column a name."""
-    return torch.stack([scores.values[name].double() for name in sorted(scores.values)], dim=1)
-
-
-def _unreasoned(scores: Scores) -> str | None:
-    for name, values in scores.values.items():
-        if values.isnan().any() and not scores.undefined.get(name):
-            return f"{name} is NaN and `undefined` gives no reason"
-    return None
-
-
-def _protocols(metric: Metric) -> list[str]:
-    return [metric.protocol(name, segments="slic") for name in metric.value_names(("evidence",))]
-
-
-def _input_gradient(model: Classifier, batch: Batch) -> Tensor:
-    """Return maps of a sound explainer, for what asks for them anew.
-
-    In float64: what rounds otherwise in another batch must not pass for the metric's fault, and
-    moves ranks.
-    """
-    images = batch.images.double().requires_grad_()
-    score = copy.deepcopy(model).double().score(images, batch.targets, "logit").sum()
-    return torch.autograd.grad(score, images)[0].abs().sum(1).float()

@@ -3,51 +3,28 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cached_property, partial
 
 import torch
-from torch import Tensor, nn
 
-from xaibench.checks import model_state, surroundings
-from xaibench.checks.check import Check, NotApplicableError, Note, NotRunError, RefusedError, told
+from xaibench.checks import classifiers, model_state, surroundings
+from xaibench.checks.check import Check, Note, NotRunError, RefusedError, told
+from xaibench.checks.classifiers import Order
 from xaibench.checks.comparing import gap, well_made
-from xaibench.checks.interruption import interrupted
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier, Model, head_for
-from xaibench.types import Task
 
 _FIRST = "builds a classifier for the data set's task, classes and images"
-_EXACT = 1e-4
-"""Batch norms and convolutions round otherwise in another batch, the more the deeper."""
 
-
-@dataclass(frozen=True)
-class _Order:
-    """What a data set asks of a model."""
-
-    task: Task = "binary"
-    classes: int = 2
-    channels: int = 3
-    size: tuple[int, int] = (64, 64)
-
-    def images(self) -> Tensor:
-        generator = torch.Generator().manual_seed(0)
-        return torch.rand(3, self.channels, *self.size, generator=generator)
-
-    def __str__(self) -> str:
-        channels = "1 channel" if self.channels == 1 else f"{self.channels} channels"
-        return f"{self.task}, {self.classes} classes, {channels}, {self.size[0]}x{self.size[1]}"
-
-
-_USUAL = _Order()
+_USUAL = Order()
 _OTHERS = {
-    "builds for 16 classes": _Order("multiclass", 16),
-    "builds for several labels": _Order("multilabel", 5),
-    "builds for regression": _Order("regression", 3),
-    "builds for images of one channel": _Order(channels=1),
-    "builds for images that are not square": _Order(size=(64, 96)),
-    "builds for odd heights and widths": _Order(size=(65, 95)),
+    "builds for 16 classes": Order("multiclass", 16),
+    "builds for several labels": Order("multilabel", 5),
+    "builds for regression": Order("regression", 3),
+    "builds for images of one channel": Order(channels=1),
+    "builds for images that are not square": Order(size=(64, 96)),
+    "builds for odd heights and widths": Order(size=(65, 95)),
 }
 
 
@@ -65,22 +42,26 @@ def model_checks(model: Model) -> list[Check]:
     ]
     tasks = [_USUAL, *(order for order in _OTHERS.values() if order.task != "binary")]
     checks += [
-        Check("gives scores that are probabilities", partial(trial.gives_probabilities, o), str(o))
+        Check(
+            "gives scores that are probabilities",
+            partial(trial.of_built, classifiers.gives_probabilities, o),
+            str(o),
+        )
         for o in tasks
         if o.task != "regression"
     ]
     for promise, act in {
-        "normalises images inside": trial.normalises,
-        "gives the same twice": trial.repeats,
-        "whole batch = one by one": trial.is_invariant,
-        "counts its passes": trial.counts_passes,
-        "lets gradients reach the image": trial.has_gradients,
-        "names modules that exist": trial.names_modules,
-        "can be trained": trial.can_be_trained,
-        "can be copied": trial.can_be_copied,
+        "normalises images inside": partial(trial.of_built, classifiers.normalises),
+        "gives the same twice": partial(trial.of_built, classifiers.repeats),
+        "whole batch = one by one": partial(trial.of_built, classifiers.is_invariant),
+        "counts its passes": partial(trial.of_built, classifiers.counts_passes),
+        "lets gradients reach the image": partial(trial.of_built, classifiers.has_gradients),
+        "names modules that exist": partial(trial.of_built, classifiers.names_modules),
+        "can be trained": partial(trial.of_built, classifiers.can_be_trained),
+        "can be copied": partial(trial.of_built, classifiers.can_be_copied),
         "loads its own state dict": trial.loads_its_state,
         "is drawn by torch's seed alone": trial.is_drawn_by_seed,
-        "goes on after an exception": trial.goes_on,
+        "goes on after an exception": partial(trial.of_built, classifiers.goes_on),
     }.items():
         checks.append(Check(promise, act))
     left = [p for p in model_state.PROMISES if p != model_state.IMAGES]
@@ -94,9 +75,9 @@ class _Trial:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._built: dict[_Order, Classifier | NotRunError | RefusedError] = {}
+        self._built: dict[Order, Classifier | NotRunError | RefusedError] = {}
 
-    def build(self, order: _Order, seed: int = 0) -> Classifier:
+    def build(self, order: Order, seed: int = 0) -> Classifier:
         """Build by the plugin's own code, whose exceptions go through but for UserError."""
         names = tuple("abcdefghijklmnopqrstuvwxyz"[: order.classes])
         with torch.random.fork_rng(), surroundings.kept():
@@ -108,7 +89,7 @@ class _Trial:
             except UserError as reason:
                 raise RefusedError(str(reason)) from None
 
-    def built(self, order: _Order = _USUAL) -> Classifier:
+    def built(self, order: Order = _USUAL) -> Classifier:
         """Return a copy of what is built for an order, in evaluation mode."""
         if order not in self._built:
             try:
@@ -126,6 +107,11 @@ class _Trial:
             raise NotRunError(f"there is no model but a {type(found).__name__}; see '{_FIRST}'")
         return copy.deepcopy(found).eval()
 
+    def of_built(
+        self, act: Callable[[Classifier, Order], str | None], order: Order = _USUAL
+    ) -> str | None:
+        return act(self.built(order), order)
+
     def builds_for_something(self) -> str | None:
         refused = {}
         for order in (_USUAL, *_OTHERS.values()):
@@ -139,7 +125,7 @@ class _Trial:
             return f"refuses all of it: {next(iter(refused.values()))}"
         return Note(f"refuses {len(refused)} of {1 + len(_OTHERS)}") if refused else None
 
-    def builds_as_asked(self, order: _Order) -> str | None:
+    def builds_as_asked(self, order: Order) -> str | None:
         model = self.build(order)
         if not isinstance(model, Classifier):
             return f"build gives {type(model).__name__}; must be an xaibench.Classifier"
@@ -157,112 +143,6 @@ class _Trial:
             return f"logits of three images are {shape}; must be (3, {outputs})"
         return None
 
-    def gives_probabilities(self, order: _Order) -> str | None:
-        model, images = self.built(order), order.images()
-        with torch.no_grad():
-            columns = model.probabilities(model.logits(images))
-            scores = torch.stack(
-                [
-                    model.score(images, torch.full((3,), target), "prob")
-                    for target in range(order.classes)
-                ],
-                dim=1,
-            )
-        if not scores.isfinite().all() or scores.min() < 0 or scores.max() > 1:
-            return f"scores lie in [{scores.min():.3g}, {scores.max():.3g}]; must be in [0, 1]"
-        if gap(scores, columns) > _EXACT:
-            return "`score` and `probabilities` differ"
-        off = float((scores.sum(1) - 1).abs().max())
-        if order.task in ("binary", "multiclass") and off > 1e-4:
-            return f"the classes' probabilities add up to 1 ± {off:.2g}; must be 1"
-        return None
-
-    def normalises(self) -> str | None:
-        model, images = self.built(), _USUAL.images()
-        for name in ("mean", "std"):
-            shape = tuple(getattr(model, name).shape)
-            if shape != (1, 3, 1, 1):
-                return f"`{name}` of shape {shape}; must have one number a channel: (1, 3, 1, 1)"
-        if not (model.std > 0).all() or not 0 <= model.mean.min() <= model.mean.max() <= 1:
-            return (
-                f"mean {model.mean.flatten().tolist()} and std {model.std.flatten().tolist()} "
-                "must be in the unit of images in [0, 1], mean in it, std above 0"
-            )
-        seen: list[Tensor] = []
-        model.net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        with torch.no_grad():
-            model.score(images, torch.zeros(3, dtype=torch.long))
-        if not seen:
-            return "`score` does not go through `net`"
-        if gap((images - model.mean) / model.std, seen[0]) > _EXACT:
-            return "`net` does not see (image - mean) / std; normalise by `mean` and `std` alone"
-        return None
-
-    def repeats(self) -> str | None:
-        model, images = self.built(), _USUAL.images()
-        with torch.no_grad():
-            torch.manual_seed(1)
-            one = model(images)
-            torch.manual_seed(2)
-            found = gap(one, model(images))
-        return f"logits differ by {found:.2g} in evaluation mode" if found else None
-
-    def is_invariant(self) -> str | None:
-        model, images = self.built(), _USUAL.images()
-        with torch.no_grad():
-            found = gap(model(images), torch.cat([model(image[None]) for image in images]))
-        if found > _EXACT:
-            return f"differ by {found:.2g} of the largest logit, allowed {_EXACT:g}"
-        return None
-
-    def counts_passes(self) -> str | None:
-        model, images = self.built(), _USUAL.images().requires_grad_()
-        before = model.passes.copy()
-        score = model.score(images, torch.zeros(3, dtype=torch.long)).sum()
-        torch.autograd.grad(score, images)
-        counted = model.passes.since(before)
-        if (counted.forward, counted.backward) != (3, 3):
-            return f"3 images there and back are counted as {counted.forward}, {counted.backward}"
-        return None
-
-    def has_gradients(self) -> str | None:
-        model, images = self.built(), _USUAL.images().requires_grad_()
-        score = model.score(images, torch.zeros(3, dtype=torch.long), "logit")
-        if not score.requires_grad:
-            return "the score has no graph to take a gradient of"
-        (gradient,) = torch.autograd.grad(score.sum(), images, allow_unused=True)
-        if gradient is None or not gradient.isfinite().all():
-            return "the gradient at the image is missing or not finite"
-        return None if gradient.abs().sum() > 0 else "the gradient at the image is zero"
-
-    def names_modules(self) -> str | None:
-        model = self.built()
-        modules = dict(model.net.named_modules())
-        known = {*modules, *dict(model.net.named_parameters())}
-        for name in ("cam_layer", "linear_head", "pool", "head_module"):
-            value = getattr(model, name)
-            if value is not None and value not in modules:
-                return f"{name} is {value!r}, which is no module of `net`; None where there is none"
-        if model.linear_head and not isinstance(modules[model.linear_head], nn.Linear):
-            return f"linear_head {model.linear_head!r} is no nn.Linear; None where there is none"
-        odd = [name for stage in model.stages for name in stage if name not in known]
-        return f"stages name {odd[0]!r}, no module or parameter of `net`" if odd else None
-
-    def can_be_trained(self) -> str | None:
-        model = self.built().train()
-        model.requires_grad_(True)
-        model(_USUAL.images()).square().sum().backward()
-        without = [n for n, p in model.named_parameters() if p.grad is None]
-        if len(without) == len(list(model.parameters())):
-            return "no weight has a gradient in training mode"
-        return None
-
-    def can_be_copied(self) -> str | None:
-        model = self.built()
-        copied, images = copy.deepcopy(model), _USUAL.images()
-        with torch.no_grad():
-            return "a copy gives other logits" if gap(model(images), copied(images)) else None
-
     def loads_its_state(self) -> str | None:
         one, images = self.built(), _USUAL.images()
         other = self.build(_USUAL, seed=1).eval()
@@ -279,19 +159,6 @@ class _Trial:
         if odd or one.keys() != other.keys():
             return f"built twice under one seed of torch, {', '.join(odd[:3])} differ"
         return None
-
-    def goes_on(self) -> str | None:
-        model, images = self.built(), _USUAL.images()
-        with torch.no_grad():
-            wanted = model(images)
-        if model.head_module is None:
-            raise NotApplicableError("it names no head at which a pass could be made to fail")
-        act = lambda: model.score(images, torch.zeros(3, dtype=torch.long))
-        if why := interrupted(model, act):
-            return why
-        with torch.no_grad():
-            found = gap(wanted, model(images))
-        return f"after a pass that failed, logits differ by {found:.2g}" if found else None
 
     @cached_property
     def _changes(self) -> dict[str, str]:

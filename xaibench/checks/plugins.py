@@ -6,24 +6,15 @@ pytest.
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from xaibench.checks.check import Check, expecting
-from xaibench.checks.datasets import dataset_checks
-from xaibench.checks.explainers import explainer_checks
-from xaibench.checks.metrics import metric_checks
-from xaibench.checks.models import model_checks
 from xaibench.config.checking import checked
 from xaibench.config.document import Document
 from xaibench.errors import UserError, did_you_mean
-
-_CHECKS: dict[str, Callable[..., list[Check]]] = {
-    "explainer": explainer_checks,
-    "metric": metric_checks,
-    "model": model_checks,
-    "dataset": dataset_checks,
-}
+from xaibench.registry import KINDS
 
 
 def checks_for(plugin: object, expected: Mapping[str, str] | None = None) -> list[Check]:
@@ -39,10 +30,12 @@ def checks_for(plugin: object, expected: Mapping[str, str] | None = None) -> lis
     if inspect.isclass(plugin):
         plugin = made(plugin)
     kind = getattr(plugin, "kind", type(plugin).__name__)
-    if kind not in _CHECKS:
-        raise UserError(f"a {kind} cannot be checked{did_you_mean(kind, _CHECKS)}")
+    if kind not in KINDS:
+        raise UserError(f"a {kind} cannot be checked{did_you_mean(kind, KINDS)}")
+    # One kind's contract alone is imported: what the others need takes seconds.
+    of_kind = getattr(importlib.import_module(f"xaibench.checks.{kind}s"), f"{kind}_checks")
     own = getattr(plugin, "expected", {})
-    return expecting(_CHECKS[kind](plugin), {**own, **(expected or {})})
+    return expecting(of_kind(plugin), {**own, **(expected or {})})
 
 
 def made(cls: type, settings: Sequence[str] = ()) -> object:

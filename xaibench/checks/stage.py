@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from xaibench.engine import Batch
 from xaibench.models.base import Classifier
 from xaibench.networks import parts
+from xaibench.networks.tokens import token_grid
 from xaibench.randomness import image_seed
 from xaibench.types import Head
 
@@ -51,8 +51,15 @@ def _model(
         else:
             net = _transformer(network, channels, outputs, size)
             name = parts.classifier_name(net)
-            places = {"cam_layer": parts.cam_layer(net, name), "linear_head": name}
-            places |= {"pool": parts.pool_name(net), "stages": parts.stages(net, name)}
+            tokens = token_grid(net, size)
+            image = torch.linspace(0, 1, channels * size[0] * size[1]).view(1, channels, *size)
+            places = {
+                "cam_layer": parts.cam_layer(net.eval(), name, tokens, image),
+                "tokens": tokens,
+                "linear_head": name,
+                "pool": parts.pool_name(net),
+                "stages": parts.stages(net, name),
+            }
     with torch.no_grad():  # confident enough for scores to move when pixels go
         net.get_submodule(places["linear_head"]).weight.mul_(_ENDED)
     return Classifier(
@@ -81,6 +88,8 @@ def _cnn(channels: int, outputs: int) -> nn.Module:
 
 
 def _transformer(network: Network, channels: int, outputs: int, size: Size) -> nn.Module:
+    import timm  # takes a second, and most plugins are tried on convolutions alone
+
     options = {"in_chans": channels, "num_classes": outputs, "img_size": size}
     if network == "vit":
         small = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
@@ -144,7 +153,7 @@ def toy_batch(
     masks[1:, 8:20, 8:20] = True  # the first image has no evidence
     # Of a draw of their own: the other images stay what they were, and none is its own reference.
     drawn = torch.Generator().manual_seed(seed + 1)
-    references = torch.rand(4, channels, SIDE, SIDE, generator=drawn)
+    references = torch.rand(4, channels, *size, generator=drawn)
     ids = tuple(f"image_{i}" for i in range(images))
     targets = torch.arange(images) % classes
     return Batch(

@@ -7,7 +7,7 @@ radiographs in plain files share besides.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -31,6 +31,8 @@ class Dataset(ABC):
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     kind: ClassVar[str] = "dataset"
     name: ClassVar[str]
+    expected: ClassVar[Mapping[str, str]] = {}
+    """Check -> why it fails, and may, for ``xaibench check``; the check must fail then."""
 
     def validate(self) -> None:
         """Raise UserError for what types cannot say; runs before anything loads."""

@@ -47,7 +47,7 @@ from xaibench.engine.ranking import BandMasks, grid_segments, pixel_ranks, segme
 from xaibench.engine.scores import masked_scores
 from xaibench.engine.shapley import Coalitions, coalition_counts, coalitions, shapley_values
 from xaibench.engine.shared import filled_score, shared_scores, unmasked_score
-from xaibench.engine.smooth import SmoothMasks, blur_levels, degraded
+from xaibench.engine.smooth import SmoothMasks, area_excess, blur_levels, degraded
 from xaibench.engine.soft import ChannelMasks, GridMasks, soft_scores
 from xaibench.engine.subsets import RandomSubsets
 from xaibench.engine.windows.scores import window_scores

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from xaibench.engine.batch import Maps, Pixels
+from xaibench.engine.batch import Maps, PerImage, Pixels
 
 Levels = Float[Tensor, "batch level channel height width"]
 """Each image from wholly degraded (first) to as it is (last)."""
@@ -85,3 +85,22 @@ def degraded(levels: Levels, masks: Maps) -> Pixels:
     at = torch.arange(count, device=masks.device)[:, None, None]
     share = (1 - (masks[:, None] * (count - 1) - at).abs()).clamp_min(0)
     return torch.einsum("blhw,blchw->bchw", share, levels)
+
+
+def area_excess(masks: Maps, areas: PerImage) -> PerImage:
+    """Return the mean of |vecsort(m) - r_a|^2, r_a zeros and then a share a of ones.
+
+    Pixels that are equal share what is wanted of them: in a mask that is equal everywhere, none is
+    asked to fall before another for its place.
+    """
+    values = masks.flatten(1).sort(dim=1).values
+    pixels = values.shape[1]
+    zeros = (pixels * (1 - areas)).long()[:, None]
+    wanted = (torch.arange(pixels, device=masks.device) >= zeros).to(values.dtype)
+    # More than rounding apart; sums of zeros and ones are exact in any order.
+    apart = F.pad(values.detach().diff(dim=1) > 1e-6, (1, 0))
+    group = apart.cumsum(1)
+    sums = torch.zeros_like(wanted).scatter_add_(1, group, wanted)
+    counts = torch.zeros_like(wanted).scatter_add_(1, group, torch.ones_like(wanted))
+    shared = (sums / counts.clamp_min(1)).gather(1, group)
+    return (values - shared).square().mean(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -55,6 +56,8 @@ class Explainer(ABC):
     """Maps an image, each of other seeds, over which its scores are averaged; the first is kept."""
     needs: ClassVar[tuple[Need, ...]] = ("scores",)
     """What it asks of a model, for people; ``check`` is what looks whether a model has it."""
+    expected: ClassVar[Mapping[str, str]] = {}
+    """Check -> why it fails, and may, for ``xaibench check``; the check must fail then."""
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     def validate(self) -> None:

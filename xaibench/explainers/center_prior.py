@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 
 from xaibench.engine import Batch, Maps
-from xaibench.explainers.base import Explainer
-from xaibench.models.base import Classifier
+from xaibench.explainers.base import Explainer, Need
+from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 
 
@@ -23,7 +23,11 @@ class CenterPrior(Explainer):
     """
 
     control: ClassVar[bool] = True
+    needs: ClassVar[tuple[Need, ...]] = ()
     sigma: Annotated[float, Field(gt=0)] = 0.25
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount()
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
         height, width = batch.images.shape[2:]

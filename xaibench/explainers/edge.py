@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from xaibench.engine import Batch, Maps
-from xaibench.explainers.base import Explainer
-from xaibench.models.base import Classifier
+from xaibench.explainers.base import Explainer, Need
+from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 
 
@@ -28,6 +28,10 @@ class Edge(Explainer):
     """
 
     control: ClassVar[bool] = True
+    needs: ClassVar[tuple[Need, ...]] = ()
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount()
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
         grey = batch.images.mean(1, keepdim=True)

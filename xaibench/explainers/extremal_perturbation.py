@@ -15,6 +15,7 @@ from xaibench.engine import (
     Fill,
     Maps,
     SmoothMasks,
+    area_excess,
     blur_levels,
     degraded,
     fill_images,
@@ -42,7 +43,7 @@ class ExtremalPerturbation(Explainer):
     momentum and dampening 0.9; lambda rises from 300 by a factor of 1.0035^800 in all. ``cells``
     a shorter side and ``sigma``, in cells, are 7 and 21 of 224 pixels in the paper's code, which
     takes 800 steps of rate 0.01; ours are 100 of 0.08, the same way in larger steps. Its random
-    flips and its margin around the image are left out.
+    flips and its margin around the image are left out; pixels of equal m share what r_a asks.
     Cost: ``steps`` x areas forward and backward passes. Source: Fong, Patrick and Vedaldi 2019,
     "Understanding deep networks via extremal perturbations and smooth masks", equations 2 to 6.
     """
@@ -83,7 +84,7 @@ class ExtremalPerturbation(Explainer):
         smooth = SmoothMasks(size, max(1, round(min(size) / self.cells)), self.sigma)
         kernel = smooth.kernel(model.device)
         levels = self._levels(batch)
-        wanted = _sorted_masks(areas, size[0] * size[1], model.device)
+        wanted = torch.tensor(areas, device=model.device)
         parameters = torch.ones(len(batch), *smooth.grid, device=model.device)
         velocity = None
         for step in range(self.steps):
@@ -91,9 +92,9 @@ class ExtremalPerturbation(Explainer):
                 parameters.requires_grad_()
                 masks = smooth.masks(parameters, kernel)
                 score = model.score(degraded(levels, masks), batch.targets, self.space)
-                excess = (masks.flatten(1).sort(1).values - wanted).square().mean(1)
                 weight = _AREA_WEIGHT * _GROWTH ** (step / self.steps)
-                (gradient,) = torch.autograd.grad((score - weight * excess).sum(), parameters)
+                energy = (score - weight * area_excess(masks, wanted)).sum()
+                (gradient,) = torch.autograd.grad(energy, parameters)
             # As torch's SGD: the first gradient whole, those after it dampened.
             if velocity is None:
                 velocity = gradient
@@ -106,11 +107,3 @@ class ExtremalPerturbation(Explainer):
         if self.fill == "graded_blur":
             return blur_levels(batch.images, _BLUR * min(batch.images.shape[2:]), _BLURS)
         return torch.stack([fill_images(batch, self.fill), batch.images], dim=1)
-
-
-def _sorted_masks(
-    areas: list[float], pixels: int, device: torch.device
-) -> Float[Tensor, "item pixel"]:
-    """Return what sorted masks of exactly these areas are: zeros, then ones."""
-    zeros = torch.tensor([int(pixels * (1 - area)) for area in areas], device=device)
-    return (torch.arange(pixels, device=device) >= zeros[:, None]).float()

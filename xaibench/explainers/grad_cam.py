@@ -57,6 +57,12 @@ class GradCam(Explainer):
     ] = "gradcam"
     layer: str | None = None
 
+    @property
+    def expected(self) -> dict[str, str]:
+        """EigenCAM is the first principal component of the maps, whatever the target."""
+        agnostic = {"explains each class differently": "EigenCAM asks for no class"}
+        return agnostic if self.variant == "eigencam" else {}
+
     def check(self, model: Classifier) -> None:
         model.check_feature_maps(self._layer(model))
 
@@ -67,8 +73,9 @@ class GradCam(Explainer):
         return {"layer": self._layer(model)}
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
-        model.requires_grad_(False)  # the gradient is wanted at the layer, not at the weights
-        maps = maps_in_batches(model, batch, lambda part: self._maps(model, part))
+        with model.as_found():
+            model.requires_grad_(False)  # the gradient is wanted at the layer, not at the weights
+            maps = maps_in_batches(model, batch, lambda part: self._maps(model, part))
         maps = maps.to(model.device)[:, None]
         return F.interpolate(maps, batch.images.shape[2:], mode="bilinear")[:, 0]
 

@@ -36,8 +36,9 @@ class GradientAttention(Explainer):
         return PassCount(len(batch), len(batch))
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
-        model.requires_grad_(False)  # the gradient is wanted at the attention, not at the weights
-        return maps_in_batches(model, batch, lambda part: self._maps(model, part))
+        with model.as_found():
+            model.requires_grad_(False)  # the gradient is wanted at the attention alone
+            return maps_in_batches(model, batch, lambda part: self._maps(model, part))
 
     def _maps(self, model: Classifier, batch: Batch) -> Maps:
         layers = attention_and_gradient(model, batch.images, batch.targets)

@@ -41,12 +41,12 @@ class GuidedGradCam(Explainer):
     space: Space = "logit"
 
     def check(self, model: Classifier) -> None:
-        model.check_feature_maps(self._layer(model))
         if not relu_names(model.net):
             raise UserError(
                 "guided_grad_cam: the network has no ReLU module to guide gradients through; "
                 "explain it by grad_cam, or by smooth_grad"
             )
+        model.check_feature_maps(self._layer(model))
 
     def facts(self, model: Classifier) -> dict[str, object]:
         return {"layer": self._layer(model), "guided_relus": len(relu_names(model.net))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -41,8 +42,9 @@ class GuidedIg(Explainer):
     the straight path, as a share of its own way; 0 is Integrated Gradients, 1 no bound. The map is
     the sum of gradient times change. ``channels`` makes one number of a pixel's channels:
     ``mean_abs`` (not negative), or ``sum`` (signed; sums over the image to score(x) -
-    score(baseline), but for the size of the steps). Defaults are the authors' library's, but for
-    its 200 steps.
+    score(baseline), but for the size of the steps). Gradients are taken in double precision: the
+    path follows their order, which rounding would change with the batch. Defaults are the
+    authors' library's, but for its 200 steps.
     Cost: ``steps`` forward and backward passes. Source: Kapishnikov et al. 2021, "Guided Integrated
     Gradients: an adaptive path method for removing noise", algorithm 1.
     """
@@ -65,13 +67,15 @@ class GuidedIg(Explainer):
         )
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
+        exact = copy.deepcopy(model).double()
+        exact.passes = model.passes
         begin = fill_images(batch, self.baseline).double()
         way = (batch.images.double() - begin).flatten(1)
         total, done = torch.zeros_like(way), torch.zeros_like(way)
         for step in range(1, self.steps + 1):
-            at = (begin + (way * done).view_as(begin)).to(batch.images.dtype)
+            at = begin + (way * done).view_as(begin)
             gradients = gradient_sums(
-                model,
+                exact,
                 batch.targets,
                 1,
                 lambda image, _, at=at: at[image],

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from pydantic import PositiveInt
 
-from xaibench.engine import Batch, Fill, Maps, fill_images, maps_in_batches
-from xaibench.explainers.base import Explainer
-from xaibench.models.base import Classifier
+from xaibench.engine import (
+    Batch,
+    Channels,
+    Fill,
+    Maps,
+    Pixels,
+    fill_images,
+    maps_in_batches,
+    over_channels,
+)
+from xaibench.explainers.base import Explainer, Need
+from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 from xaibench.types import Space
 
@@ -26,13 +35,21 @@ class IntegratedGradients(Explainer):
     Cost: ``steps`` forward and backward passes. Source: Sundararajan et al. 2017, equation 1.
     """
 
+    needs: ClassVar[tuple[Need, ...]] = ("gradients",)
     steps: PositiveInt = 50
     baseline: Fill = "black"
-    channels: Literal["mean_abs", "sum"] = "mean_abs"
+    channels: Channels = "mean_abs"
     space: Space = "logit"
 
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        passes = self.steps * len(batch)
+        return PassCount(passes, passes)
+
+    def on_linear_model(self, weights: Pixels, batch: Batch) -> Maps:
+        change = batch.images - fill_images(batch, self.baseline)
+        return over_channels(change * weights, self.channels)
+
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
-        model.requires_grad_(False)  # the gradient is wanted at the image, not at the weights
         captum = CaptumIntegratedGradients(
             lambda images, targets: model.score(images, targets, self.space)
         )
@@ -43,5 +60,6 @@ class IntegratedGradients(Explainer):
             n_steps=self.steps,
             internal_batch_size=model.batch_size,
         )
-        relevance = maps_in_batches(model, batch, path)
-        return relevance.abs().mean(1) if self.channels == "mean_abs" else relevance.sum(1)
+        with model.as_found():
+            model.requires_grad_(False)  # the gradient is wanted at the image, not at the weights
+            return over_channels(maps_in_batches(model, batch, path), self.channels)

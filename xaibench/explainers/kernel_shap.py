@@ -23,8 +23,7 @@ from xaibench.engine import (
     fill_images,
     filled_score,
     masked_scores,
-    segment_areas,
-    segment_means,
+    segment_sums,
     shapley_values,
     unmasked_score,
 )
@@ -74,7 +73,7 @@ class KernelShap(Explainer):
         if int(_numbers(batch.segments).max()) > self.samples // 4:
             return None  # so few samples may leave values open
         drops = (weights * (batch.images - fill_images(batch, self.fill))).sum(1)
-        sums = segment_means(drops, batch.segments) * segment_areas(batch.segments)
+        sums = segment_sums(drops, batch.segments)
         return _painted(sums, batch.segments)
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:

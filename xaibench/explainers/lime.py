@@ -21,7 +21,7 @@ from xaibench.engine import (
     segment_mean_images,
 )
 from xaibench.explainers.base import Explainer
-from xaibench.models.base import Classifier
+from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 from xaibench.segmentation.base import Segmentation
 from xaibench.segmentation.quickshift import Quickshift
@@ -54,6 +54,9 @@ class Lime(Explainer):
 
     def own_segmentation(self) -> Segmentation | None:
         return Quickshift() if self.segmentation == "quickshift" else None
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount(self.samples * len(batch), 0)
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
         own = self.own_segmentation()

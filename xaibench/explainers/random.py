@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from xaibench.engine import Batch, Maps
-from xaibench.explainers.base import Explainer
-from xaibench.models.base import Classifier
+from xaibench.explainers.base import Explainer, Need
+from xaibench.models.base import Classifier, PassCount
 from xaibench.randomness import NOISE, random_uniform
 from xaibench.registry import register
 
@@ -24,7 +24,11 @@ class Random(Explainer):
     """
 
     control: ClassVar[bool] = True
+    needs: ClassVar[tuple[Need, ...]] = ()
     draws: Annotated[int, Field(ge=1)] = 5
+
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount()
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
         height, width = batch.images.shape[2:]

@@ -5,14 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from pydantic import PositiveInt
 from torch import Tensor
 
-from xaibench.engine import Batch, BoxMasks, Fill, Maps, fill_images, unmasked_score, window_scores
+from xaibench.engine import (
+    Batch,
+    BoxMasks,
+    Fill,
+    Maps,
+    Pixels,
+    fill_images,
+    unmasked_score,
+    window_scores,
+)
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
-from xaibench.models.base import Classifier
+from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 from xaibench.types import Space
 
@@ -41,6 +50,17 @@ class SquareOcclusion(Explainer):
                 "windows would have no relevance; make stride at most window"
             )
 
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        rows, columns = (
+            len(self._starts(side, model.device)[0]) for side in batch.images.shape[2:]
+        )
+        return PassCount(rows * columns * len(batch), 0)
+
+    def on_linear_model(self, weights: Pixels, batch: Batch) -> Maps:
+        change = ((batch.images - fill_images(batch, self.fill)) * weights).sum(1)
+        rows, columns = (self._starts(side, change.device)[1] for side in change.shape[1:])
+        return self._averaged(rows.float() @ change @ columns.T.float(), rows, columns)
+
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
         height, width = batch.images.shape[2:]
         tops, rows = self._starts(height, model.device)
@@ -53,7 +73,16 @@ class SquareOcclusion(Explainer):
         fills = fill_images(batch, self.fill)
         hidden = window_scores(model, batch.images, fills, batch.targets, masks, self.space)
         drops = unmasked_score(model, batch, self.space)[:, None] - hidden
-        total = rows.T.float() @ drops.view(-1, len(tops), len(lefts)) @ columns.float()
+        return self._averaged(drops.view(-1, len(tops), len(lefts)), rows, columns)
+
+    def _averaged(
+        self,
+        drops: Float[Tensor, "batch row column"],
+        rows: Bool[Tensor, "row height"],
+        columns: Bool[Tensor, "column width"],
+    ) -> Maps:
+        """Return the mean over the windows that cover each pixel."""
+        total = rows.T.float() @ drops @ columns.float()
         return total / torch.outer(rows.sum(0), columns.sum(0))
 
     def _starts(

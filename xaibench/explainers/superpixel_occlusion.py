@@ -6,19 +6,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from xaibench.engine import (
     Batch,
     Fill,
     Maps,
+    Pixels,
     SegmentMasks,
     fill_images,
     masked_scores,
     segment_areas,
+    segment_means,
     unmasked_score,
 )
 from xaibench.explainers.base import Explainer
-from xaibench.models.base import Classifier
+from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 from xaibench.types import Space
 
@@ -38,6 +42,14 @@ class SuperpixelOcclusion(Explainer):
     fill: Fill = "dataset_mean"
     space: Space = "prob"
 
+    def cost(self, model: Classifier, batch: Batch) -> PassCount:
+        return PassCount(int((batch.segments.flatten(1).amax(1) + 1).sum()), 0)
+
+    def on_linear_model(self, weights: Pixels, batch: Batch) -> Maps:
+        change = ((batch.images - fill_images(batch, self.fill)) * weights).sum(1)
+        drops = segment_means(change, batch.segments) * segment_areas(batch.segments)
+        return self._at_pixels(drops, batch)
+
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
         segments = batch.segments
         counts = segments.flatten(1).amax(1) + 1
@@ -46,7 +58,10 @@ class SuperpixelOcclusion(Explainer):
         fills = fill_images(batch, self.fill)
         hidden = masked_scores(model, batch.images, fills, batch.targets, masks, self.space)
         drops = unmasked_score(model, batch, self.space)[:, None] - hidden
+        return self._at_pixels(drops, batch)
+
+    def _at_pixels(self, drops: Float[Tensor, "batch segment"], batch: Batch) -> Maps:
+        segments = batch.segments
         if self.measure == "drop_per_area":
-            per_cent = segment_areas(segments) / segments[0].numel() * 100
-            drops = (drops / per_cent).float()
-        return drops.gather(1, segments.flatten(1)).view_as(segments)
+            drops = drops / (segment_areas(segments) / segments[0].numel() * 100)
+        return drops.float().gather(1, segments.flatten(1)).view_as(segments)

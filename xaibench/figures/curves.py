@@ -48,6 +48,14 @@ KINDS = {
     "lerf@area": Kind(**AREA, line="--"),
     "morf@pixels": Kind(**PIXELS, line="-"),
     "lerf@pixels": Kind(**PIXELS, line="--"),
+    "road": Kind("{} ↓", "fraction of pixels imputed"),
+    "road@lerf": Kind("{} ↑", "fraction of pixels imputed, least relevant first"),
+    "selectivity": Kind("{} ↓", "fraction of patches replaced"),
+    "aopc": Kind("{} ↑", "fraction of regions replaced", "fall of the score"),
+    "irof": Kind("{} ↑", "fraction of segments replaced", "score over the whole image's"),
+    "irof@area": Kind("{} by area ↑", "fraction of area replaced", "score over the whole image's"),
+    "monotonicity": Kind("{} ↑", "fraction of pixels restored, least relevant first"),
+    "sensitivity_n": Kind("{} ↑", "fraction of pixels in a set", "correlation"),
     **{
         how: Kind("{}: " + how, "fraction of layers drawn anew", "likeness to the trained model's")
         for how in ("spearman", "spearman_abs", "ssim")
@@ -84,7 +92,8 @@ def draw(
         controls: drawn in grey, and dashed where dashes do not tell the two orders apart.
 
     Curves are read off at 101 common places, by linear interpolation: the images' own fractions
-    differ. A curve that holds NaN is left out.
+    differ. Where some of a line's curves do not reach, it is not drawn. A curve that holds NaN is
+    left out.
     """
     finite = [bool(np.isfinite(y).all()) for y in curves["y"]]
     known = with_seeds(curves[np.asarray(finite, dtype=bool)])
@@ -131,10 +140,13 @@ def _entries(curves: pd.DataFrame, seen: Mapping[str, Look]) -> dict[str, Line2D
 def _line(
     ax: Axes, part: pd.DataFrame, look: Look, line: str | None, groups: Mapping[str, str] | None
 ) -> None:
-    values = np.stack([np.interp(GRID, x, y) for x, y in zip(part["x"], part["y"], strict=True)])
-    ax.plot(GRID, values.mean(axis=0), color=look.colour, ls=line or look.line)
+    low, high = max(x[0] for x in part["x"]), min(x[-1] for x in part["x"])
+    # Beyond its own points a curve says nothing; with few of them they are all there is.
+    places = np.unique(np.clip(GRID, low, high))
+    values = np.stack([np.interp(places, x, y) for x, y in zip(part["x"], part["y"], strict=True)])
+    ax.plot(places, values.mean(axis=0), color=look.colour, ls=line or look.line)
     of_image = [groups[image] if groups else image for image in part["image"]]
     clusters = Clusters.of(values, of_image)
     if clusters.groups[0] >= MIN_GROUPS:
         low, high = t_interval(clusters.mean, clusters.variance, clusters.df, 0.95)
-        ax.fill_between(GRID, low, high, color=look.colour, alpha=0.15, lw=0)
+        ax.fill_between(places, low, high, color=look.colour, alpha=0.15, lw=0)

@@ -28,7 +28,7 @@ class Scores:
     Attributes:
         values: name -> one number an image, NaN where the metric has no value. The name is the
             metric's own, or ``metric@variant`` (a mask, an abscissa).
-        curves: name -> curve, where the metric has them.
+        curves: name -> curve.
         undefined: name -> why a value may be NaN.
     """
 
@@ -49,6 +49,8 @@ class Metric(ABC):
     conventions: ClassVar[Mapping[str, str]] = {}
     """What the definition fixes beyond the parameters, for the protocol id."""
     uses_segments: ClassVar[bool] = False
+    expected: ClassVar[Mapping[str, str]] = {}
+    """Check -> why it fails and may, for ``xaibench check``."""
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     def validate(self) -> None:
@@ -58,10 +60,7 @@ class Metric(ABC):
         """Raise UserError where images of (height, width) are not for it; runs before training."""
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount | None:
-        """Return the passes that scoring a map of each image takes; None where nobody can say.
-
-        Scores that a block shares (``engine.shared``) are counted for nobody.
-        """
+        """Return the passes of a map of each image, without ``engine.shared``; None: unknown."""
         return None
 
     def value_names(self, masks: tuple[str, ...]) -> list[str]:

@@ -33,6 +33,10 @@ class EffectiveComplexity(MapMetric):
     range: ClassVar[tuple[float, float]] = (1.0, math.inf)
     conventions: ClassVar[dict[str, str]] = {"relevance": "absolute"}
 
+    expected: ClassVar[dict[str, str]] = {
+        "depends on the map": "of maps without values near zero it counts every pixel"
+    }
+
     eps: Annotated[float, Field(ge=0, lt=1)] = 1e-5
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:

@@ -47,6 +47,9 @@ class Focus(ComparisonMetric):
         "others": "least_of_target",
         "relevance": "positive",
     }
+    expected: ClassVar[dict[str, str]] = {
+        "depends on the map": "it scores the map of a mosaic, which it asks for itself"
+    }
 
     def others(
         self, model: Classifier, twin: Classifier | None, seed: int

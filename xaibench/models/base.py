@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -274,6 +274,10 @@ class Model(ABC):
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     kind: ClassVar[str] = "model"
     name: ClassVar[str]
+    expected: ClassVar[Mapping[str, str]] = {}
+    """Check -> why it fails, and may, for ``xaibench check``; the check must fail then."""
+    checked_with: ClassVar[Mapping[str, object]] = {}
+    """Parameters of ``xaibench check`` in place of the defaults, such as no weights to download."""
 
     def validate(self) -> None:
         """Raise UserError for what types cannot say; runs before anything loads."""

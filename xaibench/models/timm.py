@@ -7,7 +7,7 @@ import threading
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import huggingface_hub
 import timm
@@ -48,6 +48,8 @@ class Timm(Model):
     Transformers of a fixed size are built for the images' size, which must be a multiple of their
     patches.
     """
+
+    checked_with: ClassVar[dict[str, object]] = {"weights": "none"}
 
     architecture: str = "resnet18"
     weights: str = "imagenet"

@@ -48,6 +48,13 @@ def classifier_name(net: nn.Module) -> str | None:
     return next((n for n, m in net.named_modules() if n and m is classifier), None)
 
 
+def _classifiers(net: nn.Module) -> frozenset[str]:
+    """Return the names of all modules that make outputs: DeiT's distilled ones have two."""
+    found = net.get_classifier() if hasattr(net, "get_classifier") else ()
+    heads = found if isinstance(found, tuple | list) else (found,)
+    return frozenset(n for n, m in net.named_modules() if n and any(m is head for head in heads))
+
+
 def pool_name(net: nn.Module) -> str | None:
     """Return the name of the module that pools the last feature map, or None."""
     return _POOL if isinstance(getattr(net, _POOL, None), nn.Module) else None
@@ -124,13 +131,14 @@ def _feature_ends(net: nn.Module) -> frozenset[str]:
 
 def _units(net: nn.Module, head: str | None) -> Iterator[str]:
     """Yield the largest modules that hold neither the head nor a stage's end among others."""
-    inner = {*_feature_ends(net), *([head] if head else [])}
+    heads = _classifiers(net) | ({head} if head else set())
+    inner = _feature_ends(net) | heads
 
     def walk(name: str, module: nn.Module) -> Iterator[str]:
         if any(each.startswith(f"{name}.") for each in inner):
             for child, part in module.named_children():
                 yield from walk(f"{name}.{child}", part)
-        elif name != head:
+        elif name not in heads:
             yield name
 
     for child, part in net.named_children():

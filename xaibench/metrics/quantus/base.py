@@ -42,8 +42,7 @@ Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
 Baseline = Literal["black", "white", "mean", "uniform"] | Annotated[float, Field(ge=0, le=1)]
 """What replaces a value; ``uniform`` is drawn anew for each replacement, by the image's seed."""
-Perturb = Callable[..., np.ndarray]
-"""A perturbation as Quantus calls it: ``arr`` (images, features) in, altered ones out."""
+Perturb = Callable[..., np.ndarray]  # called with ``arr``, (images, features)
 QUIET = {"disable_warnings": True, "display_progressbar": False, "return_aggregate": False}
 VERSION = {"quantus": ".".join(quantus.__version__.split(".")[:2])}
 REFUSED = "Quantus refuses a map that is constant or negative everywhere"
@@ -235,6 +234,7 @@ class StabilityMetric(ComparisonMetric):
     range: ClassVar[tuple[float, float]] = (0.0, math.inf)
     conventions: ClassVar[dict[str, str]] = VERSION
     undefined: ClassVar[str] = f"of the map or of a copy's: {REFUSED}"
+    checked_with: ClassVar[dict[str, int]] = {"nr_samples": 2}
 
     nr_samples: Annotated[int, Field(ge=1)] = 10
 
@@ -296,5 +296,5 @@ class StabilityMetric(ComparisonMetric):
                 batch_size=len(batch),
             )
         values = torch.tensor(np.asarray(found, np.float64), device=maps.device)
-        known = values.where(~ended, torch.nan)
-        return Scores({self.name: known}, undefined={self.name: self.undefined})
+        values[ended] = torch.nan
+        return Scores({self.name: values}, undefined={self.name: self.undefined})

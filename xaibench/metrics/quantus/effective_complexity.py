@@ -27,6 +27,10 @@ class EffectiveComplexity(QuantusMetric):
     higher_is_better: ClassVar[bool] = False
     range: ClassVar[tuple[float, float]] = (1.0, math.inf)
 
+    expected: ClassVar[dict[str, str]] = {
+        "depends on the map": "of maps without values near zero it counts every pixel"
+    }
+
     eps: Annotated[float, Field(ge=0, lt=1)] = 1e-5
 
     def metric(self, shape: Shape) -> quantus.EffectiveComplexity:

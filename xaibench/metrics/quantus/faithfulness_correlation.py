@@ -33,6 +33,8 @@ class FaithfulnessCorrelation(QuantusMetric):
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     undefined: ClassVar[str] = f"{REFUSED}; or the sums or drops are constant"
 
+    checked_with: ClassVar[dict[str, int]] = {"nr_runs": 10}
+
     nr_runs: Annotated[int, Field(ge=2)] = 100
     subset_size: Annotated[int, Field(ge=1)] = 224
     perturb_baseline: Baseline = "black"

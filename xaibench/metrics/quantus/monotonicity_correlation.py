@@ -30,6 +30,8 @@ class MonotonicityCorrelation(StepMetric):
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     undefined: ClassVar[str] = f"{REFUSED}; or relevance or changes are constant"
 
+    checked_with: ClassVar[dict[str, int]] = {"nr_samples": 1}
+
     perturb_baseline: Baseline = "uniform"
     abs: bool = True
     nr_samples: Annotated[int, Field(ge=1)] = 4

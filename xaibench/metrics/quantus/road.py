@@ -36,6 +36,10 @@ class Road(QuantusMetric):
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     undefined: ClassVar[str] = f"{REFUSED}; its ROAD takes images of one channel only"
 
+    expected: ClassVar[dict[str, str]] = {
+        "depends on the map": "Quantus 0.6 has no value for images of several channels"
+    }
+
     percentages: tuple[Annotated[int, Field(ge=1, le=99)], ...] = (
         10,
         20,

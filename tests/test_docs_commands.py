@@ -1,0 +1,114 @@
+"""Every command line of README and docs is run, on a small run in place of a long one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from xaibench import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/**/*.md"))),
+]
+# What makes a config of the documentation small: the command is what is tried, not the config.
+SMALL = """
+dataset={use: pcam, root: null, when_missing: synthesize, synthetic: DRAWN}
+model={use: gap_cnn, width: 8}
+training={epochs: 1, batch_size: 32, learning_rate: 0.01}
+images={count: 4}
+explainers={random: {draws: 1}, edge: , grad_cam: }
+metrics={deletion: {steps: 4}, mass_accuracy: }
+"""
+DRAWN = "{root: data/tiny, train: 64, valid: 40, test: 40}"
+
+
+def blocks(page: str, *languages: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [
+        body for lang, body in re.findall(r"```(\w*)\n(.*?)```", text, re.S) if lang in languages
+    ]
+
+
+def commands() -> list:
+    """Return every command of ours in a shell block, each once."""
+    found = {}
+    for page in PAGES:
+        for block in blocks(page, "sh", "bash", "console"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line.removeprefix("$ "), comments=True)
+                if words and words[0].removeprefix(".venv/bin/") in ("xaibench", "make", "python"):
+                    found.setdefault(" ".join(words), page)
+    return [pytest.param(line, id=f"{page}: {line}") for line, page in found.items()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with the configs, two finished runs and a plugin, as the pages take for granted."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    plugin = next(b for b in blocks("README.md", "python") if "@register" in b)
+    for name in ("gradient_input.py", "my_explainer.py"):
+        (folder / name).write_text(plugin, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in "ab":
+            assert call(patch, small(["run", "configs/tiny.yaml", "--set", f"name={name}"])) == 0
+    return folder
+
+
+def call(patch: pytest.MonkeyPatch, words: list[str]) -> int:
+    patch.setattr(sys, "argv", ["xaibench", *words])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+def small(words: list[str]) -> list[str]:
+    """Return a command on a config with the small data, model and lists in the config's place."""
+    kept = {word.partition("=")[0] for word in words}
+    options = [
+        o
+        for o in SMALL.replace("DRAWN", DRAWN).strip().splitlines()
+        if o.partition("=")[0] not in kept
+    ]
+    return [*words, *(word for option in options for word in ("--set", option))]
+
+
+def filled_in(words: list[str], place: Path) -> list[str]:
+    """Return a command with the run folders, names and devices that it leaves to the reader."""
+    runs = {name: next((place / "results" / name).iterdir()) for name in "ab"}
+    said = []
+    for word in words:
+        for name in "ab":
+            word = word.replace(f"results/{name}/…", str(runs[name]))
+        said.append({"cuda": "cpu", "DIR": "data/tiny", "NAME": "pcam"}.get(word, word))
+    return said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", commands())
+def test_a_command_of_the_pages_runs(line, place, monkeypatch, capsys):
+    program, *words = shlex.split(line)
+    if program == "make":
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
+        assert [w for w in words if "=" not in w and w not in targets] == []
+        return
+    monkeypatch.chdir(place)
+    words = filled_in(words, place)
+    if words[0] in ("run", "train"):
+        words = small(words)
+    assert call(monkeypatch, words) == 0, capsys.readouterr().err
+
+
+def test_commands_are_found():
+    assert len(commands()) > 15
