@@ -43,7 +43,7 @@ def plugins():
             yield pytest.param(kind, name, settings, marks=marks, id=label)
 
 
-@pytest.mark.parametrize(("kind", "name", "settings"), plugins())
+@pytest.mark.parametrize(("kind", "name", "settings"), list(plugins()))
 def test_it_keeps_its_contract(kind, name, settings):
     plugin = made(Registry().load(kind, name), settings)
     results = [check.run() for check in checks_for(plugin)]

@@ -38,6 +38,7 @@ def plugin(tmp_path):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "why"),
     [
@@ -104,6 +105,7 @@ def test_what_hangs_has_failed_and_is_not_waited_for_forever(plugin):
     assert {r.state for r in results[results.index(late[-1]) + 1 :]} == {"not run"}
 
 
+@pytest.mark.slow
 def test_a_parameter_is_set_and_checked():
     (result,) = run_checks("explainer:grad_cam", ["variant=gradcm"])
     assert result.state == "failed"

@@ -1,4 +1,4 @@
-"""The transformer that docs/how-to/model.md shows: what reads tokens or attention explains it."""
+"""The transformer that docs/how-to/model.md shows: all that reads its tokens explains it."""
 
 from __future__ import annotations
 

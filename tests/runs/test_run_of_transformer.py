@@ -24,7 +24,7 @@ def test_a_run_of_a_transformer_ends_in_a_leaderboard(tmp_path, monkeypatch):
             "root": None,
             "when_missing": "synthesize",
             "resize": {"size": 48},
-            "synthetic": {"root": "data/made", "images": 80},
+            "synthetic": {"root": "data/made", "images": 48},
         },
         "model": {
             "use": "timm",

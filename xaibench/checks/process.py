@@ -138,7 +138,8 @@ class _Child:
             env={**os.environ, "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"},
         )
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         for line in self._process.stdout:
@@ -198,4 +199,7 @@ class _Child:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        self._listener.join(timeout=1)  # longer where a process that it began holds its line
+        if not self._listener.is_alive():
+            self._process.stdout.close()
         self._errors.close()
