@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -210,6 +211,32 @@ def test_an_entry_point_of_another_kind_is_refused(install):
 def test_an_entry_point_cannot_take_a_name_of_ours(install):
     install("xb-twice", "[xaibench.explainers]\nlime = xb_lime:Edges\n", {"xb_lime": PLUGIN})
     assert "by xaibench and by xb-twice" in refused()
+
+
+@pytest.mark.parametrize(
+    ("required", "install"),
+    [
+        (importlib.metadata.requires("xaibench"), "'xaibench[torchcam]'"),
+        (["torch>=2", 'torchcam>=0.5; extra == "torchcam"'], "'xaibench[torchcam]'"),
+        (["Torch-Cam>=0.5; extra == 'torchcam'"], "torchcam"),
+        (["torchcam>=0.5", 'xaibench[torchcam]; extra == "bench"'], "torchcam"),
+        (None, "torchcam"),
+    ],
+    ids=["ours", "an extra's", "another's", "always required", "no metadata"],
+)
+def test_a_missing_package_is_told_with_the_extra_that_has_it(monkeypatch, required, install):
+    """The family is `cam`, the extra `torchcam`: the package's name decides."""
+    monkeypatch.setitem(sys.modules, "torchcam", None)
+    monkeypatch.setitem(sys.modules, "torchcam.methods", None)
+    for name in ("ss_cam", "is_cam"):
+        monkeypatch.delitem(sys.modules, f"xaibench.explainers.cam_.{name}", raising=False)
+    monkeypatch.setattr(importlib.metadata, "requires", lambda _: required)
+    with pytest.raises(UserError) as caught:
+        Registry().load("explainer", "cam.is_cam")
+    assert str(caught.value) == (
+        "explainer 'cam.is_cam' needs the package 'torchcam', which is not installed; "
+        f"pip install {install}"
+    )
 
 
 def test_a_file_is_one_class_until_it_changes(tmp_path):

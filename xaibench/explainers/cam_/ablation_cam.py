@@ -38,11 +38,12 @@ class AblationCam(WeightedMap):
 
     Image by image, channels in batches of 32, its default. It sets a channel to zero; where a
     layer gives values below zero, to 10^7 less than the least value in hand, of tokens the
-    class token's, too, so that scores say little there. The division by the target's logit y
-    turns the map around where y is below zero. ``ablation_cam`` is our own, without both.
-    ``eigen_smooth`` takes the first principal component of the weighted maps instead of their
-    sum. Not negative; the package's scaling of each map to [0, 1] is left out. ``layer`` names
-    the module whose output is read; the model's own ``cam_layer`` by default.
+    class token's, too, so that scores say little there. Divided by the target's logit y,
+    weights turn around where y is below zero, and are the same for both classes of a single
+    logit. ``ablation_cam`` is our own, without either. ``eigen_smooth`` takes the first
+    principal component of the weighted maps instead of their sum. Not negative; the package's
+    scaling of each map to [0, 1] is left out. ``layer`` names the module whose output is read;
+    the model's own ``cam_layer`` by default.
     Cost: a forward pass a channel, and two. Source: Desai and Ramaswamy 2020, "Ablation-CAM:
     visual explanations for deep convolutional network via gradient-free localization",
     equations 4 and 5.

@@ -63,7 +63,7 @@ class FinerCam(WeightedMap):
     ) -> Float[Tensor, " batch"]:
         scores, own = columns(model, logits), batch.targets[:, None]
         away = (scores - scores.gather(1, own)).abs().detach().scatter(1, own, torch.inf)
-        nearest = away.argsort(1, stable=True)[:, : min(self.comparisons, scores.shape[1] - 1)]
+        nearest = away.argsort(dim=1, stable=True)[:, : min(self.comparisons, scores.shape[1] - 1)]
         rows = zip(scores, batch.targets.tolist(), nearest.tolist(), strict=True)
         return torch.stack(
             [FinerWeightedTarget(target, others, self.alpha)(row) for row, target, others in rows]

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from pytorch_grad_cam import ShapleyCAM as Peer
 from pytorch_grad_cam.base_cam import BaseCAM
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xaibench.engine import Batch, outputs_kept
 from xaibench.explainers.cam_.base import Small, WeightedMap
@@ -39,7 +40,9 @@ class ShapleyCam(WeightedMap):
         model.requires_grad_(True)  # else the gradient may be a constant, which has no product
         layer = self.layer_name(model)
         cam = self.made(model, layer)
-        with torch.enable_grad(), outputs_kept([model.module(layer)]) as kept:
+        # Fused attention has no second derivative.
+        plain = sdpa_kernel(SDPBackend.MATH)
+        with plain, torch.enable_grad(), outputs_kept([model.module(layer)]) as kept:
             images = batch.images.detach().clone().requires_grad_()
             score = model.score(images, batch.targets, "logit").sum()
             gradient = torch.autograd.grad(score, kept[0], create_graph=True)[0]
