@@ -15,6 +15,8 @@ from pathlib import Path
 from sphinx.cmd.build import main as sphinx
 
 import xaibench
+from xaibench.checks.description import describe
+from xaibench.config.parameters import REQUIRED
 from xaibench.registry import KINDS, Plugin, Registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +107,23 @@ def lists(registry: Registry, folder: Path) -> None:
 
 
 def plugin_page(plugin: Plugin) -> str:
-    return f"# {plugin.name}\n\n{plugin.summary}\n"
+    """Return a plugin's page: what `xaibench show` tells."""
+    told = describe(plugin)
+    facts = {"Source": told.reference, "Cost": told.cost} | {
+        "Passes for one image of 96 x 96 by a small CNN": told.passes,
+        **{name.capitalize(): text for name, text in told.facts.items()},
+        "Cannot be used here": told.missing,
+    }
+    said = [f"# {told.name}", "", told.definition.replace("``", "`"), ""]
+    said += [f"- **{name}**: {text}" for name, text in facts.items() if text]
+    if told.parameters:
+        said += ["", "## Parameters", "", "| name | default | what it may be |", "|---|---|---|"]
+        for name, parameter in told.parameters.items():
+            default = "must be set" if parameter.default is REQUIRED else f"`{parameter.default}`"
+            said.append(f"| `{name}` | {default} | {_one_line(parameter.allowed)} |")
+    title = "Protocol ids" if told.kind == "metric" else "Its id in tables"
+    said += ["", f"## {title}", "", *(f"- `{text}`" for text in told.ids.values())]
+    return "\n".join(said if told.ids else said[:-3]) + "\n"
 
 
 def _one_line(text: str) -> str:

@@ -16,6 +16,7 @@ from xaibench.config.run_config import plugin_parameters
 from xaibench.config.sections import SegmentOptions
 from xaibench.engine import Batch
 from xaibench.errors import UserError
+from xaibench.explainers.base import Explainer
 from xaibench.metrics.base import Metric, PredictionMetric
 from xaibench.models.base import Classifier
 from xaibench.registry import Plugin
@@ -23,7 +24,7 @@ from xaibench.registry import Plugin
 SIDE = 96
 """Height and width of the image whose cost is told."""
 
-_TOLD = re.compile(r"(?:^|(?<=\s))(Cost|Source): (.*?)(?=\s(?:Cost|Source): |\n\s*\n|\Z)", re.S)
+_TOLD = re.compile(r"(?:^|(?<=\s))(Cost|Source):\s(.*?)(?=\s(?:Cost|Source):\s|\n\s*\n|\Z)", re.S)
 _MASKS = ("evidence",)  # as generated images have them
 
 
@@ -142,8 +143,11 @@ def _passes(plugin: object) -> str:
     """Return the passes that the plugin says it takes for one image; empty where it says none."""
     if not hasattr(plugin, "cost"):
         return ""
+    model, batch = _stage()
     try:
-        count = plugin.cost(*_stage())
+        if isinstance(plugin, Explainer):
+            plugin.check(model)
+        count = plugin.cost(model, batch)
     except UserError as error:
         return f"not told for a small CNN: {error}"
     if count is None:

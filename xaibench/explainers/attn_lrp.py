@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xaibench.engine import Batch, Maps, maps_in_batches
+from xaibench.engine import Batch, Maps, maps_in_batches, target_gradients
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer, Need
 from xaibench.models.base import Classifier, PassCount
@@ -45,15 +44,12 @@ class AttnLrp(Explainer):
         return PassCount(len(batch), len(batch))
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
-        model.requires_grad_(False)  # the gradient is wanted at the image, not at the weights
-        with relevance_gradients(model.net, through_softmax=self.variant == "attn_lrp"):
+        softmax = self.variant == "attn_lrp"
+        with model.as_found(), relevance_gradients(model.net, through_softmax=softmax):
             return maps_in_batches(model, batch, lambda part: _maps(model, part))
 
 
 def _maps(model: Classifier, part: Batch) -> Float[Tensor, "batch height width"]:
-    images = part.images.clone().requires_grad_()
-    with torch.enable_grad():
-        score = model.score(images, part.targets, "logit").sum()
-        (gradient,) = torch.autograd.grad(score, images)
+    gradient = target_gradients(model, part.images, part.targets, "logit")
     # The gradient at the normalised image is `std` times that at the image.
     return ((part.images - model.mean) * gradient).sum(1)

@@ -65,7 +65,6 @@ class ExtremalPerturbation(Explainer):
         return PassCount(passes, passes)
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
-        model.requires_grad_(False)  # the gradient is wanted at the mask, not at the weights
         count = len(self.areas)
         found: list[Tensor] = []
 
@@ -74,7 +73,9 @@ class ExtremalPerturbation(Explainer):
             areas = [self.areas[i % count] for i in items]
             found.append(self._optimised(model, batch.take([i // count for i in items]), areas))
 
-        in_batches(model, count * len(batch), optimise)
+        with model.as_found():
+            model.requires_grad_(False)  # the gradient is wanted at the mask, not at the weights
+            in_batches(model, count * len(batch), optimise)
         masks = torch.cat(found)
         return masks.view(len(batch), count, *masks.shape[1:]).mean(1)
 

@@ -55,8 +55,9 @@ class GuidedGradCam(Explainer):
         return PassCount(len(batch), 2 * len(batch))
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
-        model.requires_grad_(False)  # the gradient is wanted at image and layer
-        relevance = maps_in_batches(model, batch, lambda part: self._relevance(model, part))
+        with model.as_found():
+            model.requires_grad_(False)  # the gradient is wanted at image and layer
+            relevance = maps_in_batches(model, batch, lambda part: self._relevance(model, part))
         return over_channels(relevance, self.channels)
 
     def _layer(self, model: Classifier) -> str:

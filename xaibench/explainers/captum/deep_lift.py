@@ -29,7 +29,8 @@ class DeepLift(PixelAttribution):
     """DeepLIFT's contributions to the logit's difference from the baseline's, signed.
 
     The rescale rule: at each activation the ratio of differences stands for the gradient. They sum
-    to f(x) - f(baseline), up to rounding. captum's default baseline, too, is black; ``channels``
+    to f(x) - f(baseline) where captum's rules are exact; on ResNets, whose max pooling overlaps,
+    they were seen not to. captum's default baseline, too, is black; ``channels``
     (``sum``, ``mean_abs``, ``max_abs``) is ours. Activations in place, used twice or functional are
     made modules of their own first; a model with others than captum has rules for is refused.
     Cost: two forward and two backward passes. Source: Shrikumar et al. 2017, "Learning important

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from captum.attr import LayerActivation as Peer
 from torch import Tensor
@@ -27,6 +29,9 @@ class LayerActivation(LayerAttribution):
     """
 
     needs = ("feature maps",)
+    expected: ClassVar[Mapping[str, str]] = {
+        "explains each class differently": "activations know no class"
+    }
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount(len(batch), 0)
