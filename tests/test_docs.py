@@ -28,8 +28,8 @@ def _example(page: str, name: str, folder: Path) -> Path:
     ("page", "name"),
     [
         ("README.md", "gradient_input"),
-        ("docs/how-to/explainer.md", "gradient_input"),
-        ("docs/how-to/metric.md", "sparsity"),
+        pytest.param("docs/how-to/explainer.md", "gradient_input", marks=pytest.mark.slow),
+        pytest.param("docs/how-to/metric.md", "sparsity", marks=pytest.mark.slow),
     ],
 )
 def test_explainers_and_metrics_keep_their_contract(page, name, tmp_path):

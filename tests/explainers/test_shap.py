@@ -45,7 +45,13 @@ def all_scores(model, images, space="prob"):
         return torch.stack([of(t) for t in targets], dim=1).double().numpy()
 
 
-@pytest.mark.parametrize("explainer", ALL, ids=lambda e: e.name)
+COMPILED = ("shap.partition", "shap.permutation")  # numba compiles them first, for seconds
+
+
+@pytest.mark.parametrize(
+    "explainer",
+    [pytest.param(e, marks=[pytest.mark.slow] * (e.name in COMPILED), id=e.name) for e in ALL],
+)
 def test_sound(explainer):
     assert_sound(explainer)
 

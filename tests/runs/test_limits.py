@@ -181,6 +181,7 @@ HANGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HANGS)
 def test_a_call_that_never_comes_back_is_written_down(how, tmp_path):
     act, code = HANGS[how]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from xaibench.cli.options import Plugins
 
@@ -35,7 +35,7 @@ def list_plugins(
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table("kind", "name", "what", "source", box=None, pad_edge=False)
+    table = Table("kind", Column("name", no_wrap=True), "what", "source", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row.values())
     Console().print(table)
