@@ -1,15 +1,20 @@
-"""The plugins that the documentation shows are real: they load and keep their contracts."""
+"""What the documentation shows is real: plugins keep their contracts, configs load, code runs."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from xaibench.checks.plugins import checks_for
+from xaibench.config.reading import load_config
 from xaibench.progress import SilentProgress
 from xaibench.registry import Registry
 
@@ -75,3 +80,68 @@ def test_every_file_in_the_readme_exists():
     )
     assert len(named) > 15
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/**/*.md")))]
+TINY = ROOT / "configs" / "tiny.yaml"
+
+
+def _blocks(language: str) -> list:
+    """Return every block of a language, with its page."""
+    return [
+        pytest.param(body, id=f"{page}:{number}")
+        for page in PAGES
+        for number, body in enumerate(
+            re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text("utf-8"), re.S)
+        )
+    ]
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch) -> Path:
+    """A folder with the plugins that the pages name, where they are looked for."""
+    _example("README.md", "gradient_input", tmp_path)
+    text = (tmp_path / "gradient_input.py").read_text("utf-8")
+    (tmp_path / "my_explainer.py").write_text(text.replace("GradientInput", "MyExplainer"), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("block", _blocks("yaml"))
+def test_a_part_of_a_config_is_one(block, beside):
+    whole = yaml.safe_load(TINY.read_text("utf-8")) | yaml.safe_load(block)
+    (beside / "config.yaml").write_text(yaml.safe_dump(whole), "utf-8")
+    config = load_config(beside / "config.yaml")
+    for named in re.findall(r"\w+\(\w+=\w+\)", block):
+        assert named in {*config.explainers, *config.metrics}
+
+
+SMALL = """
+name: small
+images: {count: 4}
+dataset:
+  use: pcam
+  when_missing: synthesize
+  synthetic: {root: data, train: 40, valid: 20, test: 20}
+model: {use: gap_cnn, width: 8}
+training: {epochs: 1, batch_size: 32}
+explainers: {random: {draws: 1}, edge: , grad_cam: }
+metrics: {deletion: {steps: 4}, mass_accuracy: }
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", _blocks("python"))
+def test_a_block_of_python_runs(block, beside):
+    """A block of tests by pytest, any other as it stands; a run is a small one."""
+    (beside / "configs").mkdir()
+    (beside / "configs" / "tiny.yaml").write_text(SMALL, "utf-8")
+    (beside / "test_block.py").write_text(block, "utf-8")
+    how = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in block else []
+    done = subprocess.run(
+        [sys.executable, *how, "test_block.py"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{beside}"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
