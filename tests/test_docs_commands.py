@@ -27,6 +27,7 @@ images={count: 4}
 explainers={random: {draws: 1}, edge: , grad_cam: }
 metrics={deletion: {steps: 4}, mass_accuracy: }
 """
+RADIOGRAPHS = "data/chest_xray"
 DRAWN = "{root: data/tiny, train: 64, valid: 40, test: 40}"
 
 
@@ -57,10 +58,17 @@ def place(tmp_path_factory) -> Path:
     plugin = next(b for b in blocks("README.md", "python") if "@register" in b)
     for name in ("gradient_input.py", "my_explainer.py"):
         (folder / name).write_text(plugin, encoding="utf-8")
+    (folder / "my_package").mkdir()
+    (folder / "my_package" / "__init__.py").touch()
+    metric = blocks("docs/how-to/metric.md", "python")[0].replace("Sparsity", "MyMetric")
+    (folder / "my_package" / "my_module.py").write_text(metric, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in "ab":
             assert call(patch, small(["run", "configs/tiny.yaml", "--set", f"name={name}"])) == 0
+        drawn = "synthetic={root: data/chest_xray, images: 60}"
+        words = ["data", "stats", "chest_xray_pneumonia", "--set", "when_missing=synthesize"]
+        assert call(patch, [*words, "--set", "root=null", "--set", drawn]) == 0
     return folder
 
 
@@ -91,7 +99,9 @@ def filled_in(words: list[str], place: Path) -> list[str]:
     for word in words:
         for name in "ab":
             word = word.replace(f"results/{name}/…", str(runs[name]))
-        said.append({"cuda": "cpu", "DIR": "data/tiny", "NAME": "pcam"}.get(word, word))
+        if word == "NAME":
+            said += ["chest_xray_pneumonia", "--root"]
+        said.append({"cuda": "cpu", "DIR": RADIOGRAPHS, "NAME": RADIOGRAPHS}.get(word, word))
     return said
 
 
@@ -104,6 +114,10 @@ def test_a_command_of_the_pages_runs(line, place, monkeypatch, capsys):
         assert [w for w in words if "=" not in w and w not in targets] == []
         return
     monkeypatch.chdir(place)
+    monkeypatch.setenv("PYTHONPATH", str(place))  # as `my_package`, were it installed
+    if words[0] == "new":  # which never writes over what another page has made
+        for file in place.glob(f"*{words[2]}*"):
+            file.unlink()
     words = filled_in(words, place)
     if words[0] in ("run", "train"):
         words = small(words)
