@@ -137,9 +137,9 @@ def test_a_block_of_python_runs(block, beside):
     (beside / "configs").mkdir()
     (beside / "configs" / "tiny.yaml").write_text(SMALL, "utf-8")
     (beside / "test_block.py").write_text(block, "utf-8")
-    how = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in block else []
+    tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_block.py"]
     done = subprocess.run(
-        [sys.executable, *how, "test_block.py"],
+        [sys.executable, *(tests if "def test_" in block else ["-c", block])],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{beside}"},

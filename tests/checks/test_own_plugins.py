@@ -1,10 +1,13 @@
-"""Our own plugins pass the checks of everyone's."""
+"""Our own plugins pass the checks of everyone's, in a process of their own as everyone's do.
+
+There, the types of signatures are not enforced, which takes time and memory of its own.
+"""
 
 from __future__ import annotations
 
 import pytest
 
-from xaibench.checks.plugins import checks_for, made
+from xaibench.checks.process import run_checks
 from xaibench.registry import KINDS, Registry
 
 QUICK = {("explainer", "center_prior"), ("metric", "mass_accuracy"), ("metric", "shuffled_labels")}
@@ -45,6 +48,6 @@ def plugins():
 
 @pytest.mark.parametrize(("kind", "name", "settings"), list(plugins()))
 def test_it_keeps_its_contract(kind, name, settings):
-    plugin = made(Registry().load(kind, name), settings)
-    results = [check.run() for check in checks_for(plugin)]
+    results = list(run_checks(f"{kind}:{name}", settings))
+    assert len(results) > 3
     assert {r.name: r.why for r in results if r.failed} == {}

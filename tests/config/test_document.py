@@ -135,3 +135,16 @@ def test_a_missing_file_is_named_with_the_working_directory(tmp_path):
     missing = tmp_path / "no.yaml"
     assert refused(missing) == f"{missing}: no such config (working directory {Path.cwd()})"
     assert refused(tmp_path).startswith(f"{tmp_path}: no such config")
+
+
+@pytest.mark.parametrize("text", ["1e-4", "1E-4", "0.1e-3", "1.e-4", "100e-6"])
+def test_a_number_with_an_exponent_is_one(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(f"rate: {text}\n")
+    document = Document.read(tmp_path / "a.yaml", [f"other={text}"])
+    assert document.data == {"rate": pytest.approx(1e-4), "other": pytest.approx(1e-4)}
+
+
+@pytest.mark.parametrize("text", ["e4", "1e", "1e-4x", "v1e4"])
+def test_what_only_looks_like_one_stays_text(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(f"name: {text}\n")
+    assert Document.read(tmp_path / "a.yaml").data == {"name": text}
