@@ -48,6 +48,7 @@ def plugins():
 
 @pytest.mark.parametrize(("kind", "name", "settings"), list(plugins()))
 def test_it_keeps_its_contract(kind, name, settings):
-    results = list(run_checks(f"{kind}:{name}", settings))
+    # A library that compiles itself when it is first called takes its time on a busy machine.
+    results = list(run_checks(f"{kind}:{name}", settings, seconds=300))
     assert len(results) > 3
     assert {r.name: r.why for r in results if r.failed} == {}

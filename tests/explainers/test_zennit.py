@@ -136,6 +136,18 @@ def test_what_has_no_rule_is_said(architecture, why):
         explainer("zennit.epsilon_plus").check(classifier(net, ("a", "b"), 224))
 
 
+def test_the_network_is_traced_once_and_follows_the_weights():
+    model, batch = toy_model(), toy_batch()
+    own = explainer("zennit.epsilon_plus")
+    first = own(model, batch).maps
+    assert torch.equal(own(model, batch).maps, first)
+    with torch.no_grad():
+        model.net.stem.weight.mul_(2)
+    changed = own(model, batch).maps
+    assert not torch.allclose(changed, first)
+    torch.testing.assert_close(changed, own(copy.deepcopy(model), batch).maps)
+
+
 def test_a_network_without_relu_is_no_case_for_guided_backprop():
     model = toy_model()
     model.net.act, model.net.last_act = nn.GELU(), nn.GELU()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -67,7 +68,7 @@ class CompositeExplainer(Explainer):
         """
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
-        net, merge = canonical(model)
+        net, merge = _kept(model)
         return maps_in_batches(model, batch, lambda part: self._maps(model, net, merge, part))
 
     def _maps(
@@ -95,6 +96,19 @@ def _at_target(
     at = targets[:, None]
     value = torch.ones_like(logits) if one else logits.detach()
     return torch.zeros_like(logits).scatter(1, at, value.gather(1, at))
+
+
+# Tracing takes longer than a pass, and torch.fx holds the source of whatever it has traced.
+_CANONICAL: WeakKeyDictionary[Classifier, tuple[tuple, tuple]] = WeakKeyDictionary()
+
+
+def _kept(model: Classifier) -> tuple[fx.GraphModule, NamedMergeBatchNorm]:
+    """Return the canonical network, made anew when parts or weights of the model have changed."""
+    parts = [*model.net.parameters(), *model.net.buffers()]
+    state = (*map(id, model.net.modules()), *((id(t), t._version) for t in parts))
+    if model not in _CANONICAL or _CANONICAL[model][0] != state:
+        _CANONICAL[model] = (state, canonical(model))
+    return _CANONICAL[model][1]
 
 
 class _SumOfTwo(nn.Module):
