@@ -13,15 +13,13 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TextIO
 
 from xaibench.checks.check import CheckResult, OutOfTimeError, time_limit, told, took_too_long
 from xaibench.checks.plugins import checks_for, made
 from xaibench.checks.process import IMPORTED
 from xaibench.errors import UserError
-from xaibench.registry import KINDS, Registry
+from xaibench.registry import find_named
 
 
 def main() -> None:
@@ -40,7 +38,8 @@ def main() -> None:
     result = CheckResult(IMPORTED, "passed")
     try:
         with time_limit(asked.seconds):
-            checks = checks_for(_plugin(asked.kind, asked.named, asked.set))
+            plugin = find_named(asked.named, asked.kind).load()
+            checks = checks_for(made(plugin, asked.set))
     except SystemExit as end:
         result = CheckResult(IMPORTED, "failed", f"{told(end)}: a plugin must not end the process")
     except OutOfTimeError:
@@ -56,26 +55,6 @@ def main() -> None:
     for number, check in enumerate(checks[asked.first :], asked.first):
         _say(line, "begin", number=number)
         _say(line, "end", **dataclasses.asdict(check.run(asked.seconds)))
-
-
-def _plugin(kind: str | None, named: str, settings: Sequence[str]) -> object:
-    registry = Registry([Path(named)] if Path(named).is_file() else [])
-    own = Path(named).stem if Path(named).is_file() else named.removeprefix(f"{kind}:")
-    return made(registry.load(kind or _kind_at(named), own), settings)
-
-
-def _kind_at(path: str) -> str:
-    """Return the kind of the class at a dotted path; an explainer where there is none at all.
-
-    The registry, which is asked for it next, then says what is wrong.
-    """
-    module, _, name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except Exception:
-        return KINDS[2]
-    kind = getattr(found, "kind", None)
-    return kind if kind in KINDS else KINDS[2]
 
 
 def _own_line() -> TextIO:

@@ -97,27 +97,29 @@ def _each(
     asked: Sequence[str], child: _Child, names: list[str], seconds: float, advance: Advance
 ) -> Iterator[CheckResult]:
     number, spoilt, gone = 0, 0, None
-    while number < len(names):
-        if gone is None and child is None:
-            child = _Child(asked, first=number)
-            again = child.imported(seconds)
-            if again.failed or child.names() != names:
-                gone = f"the plugin could not be loaded again: {again.why}"
-        if gone is not None:
-            yield CheckResult(names[number], "not run", gone)
-        else:
-            result, alive = child.result(names[number], seconds)
-            yield result
-            spoilt += not alive or result.why == took_too_long(seconds)
-            if not alive or spoilt == _PATIENCE:
-                child.end()
-                child = None
-            if spoilt == _PATIENCE:
-                gone = f"{_PATIENCE} checks before it ended the process or took too long"
-        advance(1)
-        number += 1
-    if child is not None:
-        child.end()
+    try:
+        while number < len(names):
+            if gone is None and child is None:
+                child = _Child(asked, first=number)
+                again = child.imported(seconds)
+                if again.failed or child.names() != names:
+                    gone = f"the plugin could not be loaded again: {again.why}"
+            if gone is not None:
+                yield CheckResult(names[number], "not run", gone)
+            else:
+                result, alive = child.result(names[number], seconds)
+                yield result
+                spoilt += not alive or result.why == took_too_long(seconds)
+                if not alive or spoilt == _PATIENCE:
+                    child.end()
+                    child = None
+                if spoilt == _PATIENCE:
+                    gone = f"{_PATIENCE} checks before it ended the process or took too long"
+            advance(1)
+            number += 1
+    finally:  # a restarted process must not outlive a command that is interrupted
+        if child is not None:
+            child.end()
 
 
 class _Child:

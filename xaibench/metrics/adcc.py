@@ -48,11 +48,6 @@ class Adcc(ComparisonMetric):
     def direction(self, value_name: str) -> bool:
         return not value_name.endswith(("@complexity", "@average_drop"))
 
-    def others(
-        self, model: Classifier, twin: Classifier | None, seed: int
-    ) -> Mapping[str, Classifier]:
-        return {}
-
     def compare(
         self,
         model: Classifier,

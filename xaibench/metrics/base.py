@@ -160,7 +160,6 @@ class ComparisonMetric(Metric):
         """Return how many maps it asks ``remake`` for, at most, for each map that it scores."""
         return 1
 
-    @abstractmethod
     def others(
         self, model: Classifier, twin: Classifier | None, seed: int
     ) -> Mapping[Any, Classifier]:
@@ -168,6 +167,7 @@ class ComparisonMetric(Metric):
 
         A copy of the model shares its ``passes``, so that they are counted as the model's.
         """
+        return {}
 
     @abstractmethod
     def compare(

@@ -51,11 +51,6 @@ class Focus(ComparisonMetric):
         "depends on the map": "it scores the map of a mosaic, which it asks for itself"
     }
 
-    def others(
-        self, model: Classifier, twin: Classifier | None, seed: int
-    ) -> Mapping[str, Classifier]:
-        return {}
-
     def compare(
         self,
         model: Classifier,

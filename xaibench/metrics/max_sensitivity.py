@@ -46,11 +46,6 @@ class MaxSensitivity(ComparisonMetric):
     def maps_anew(self) -> int:
         return self.samples
 
-    def others(
-        self, model: Classifier, twin: Classifier | None, seed: int
-    ) -> Mapping[str, Classifier]:
-        return {}
-
     def compare(
         self,
         model: Classifier,

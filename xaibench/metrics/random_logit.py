@@ -36,11 +36,6 @@ class RandomLogit(LikenessMetric):
 
     conventions: ClassVar[dict[str, str]] = {"other": "seeded"}
 
-    def others(
-        self, model: Classifier, twin: Classifier | None, seed: int
-    ) -> Mapping[str, Classifier]:
-        return {}
-
     def compare(
         self,
         model: Classifier,

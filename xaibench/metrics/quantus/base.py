@@ -246,11 +246,6 @@ class StabilityMetric(ComparisonMetric):
     def noise(self, uniform: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
         """Return noise made of uniform numbers on [0, 1)."""
 
-    def others(
-        self, model: Classifier, twin: Classifier | None, seed: int
-    ) -> Mapping[str, Classifier]:
-        return {}
-
     def perturbation(self, seeds: Seeds) -> Perturb:
         """Return a perturbation that adds other noise each time that it is called."""
         draws = itertools.count(1)
