@@ -6,7 +6,7 @@ import gc
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ import torch
 from xaibench.checks.check import Note
 
 CALLS = 100
+_PARTS = 4  # in which growth must show
 _LEAST = 3  # calls of each part
 _BUDGET = 2.0  # seconds of each part: an explainer of a thousand passes must not take minutes
 _PYTHON_BYTES = 2048  # a call, in what Python and NumPy hold
@@ -27,22 +28,25 @@ def flat(call: Callable[[int], object]) -> str | None:
     Args:
         call: takes its number; must bring what is new to each (images), and keep nothing.
     """
-    # Under tracing Python is slower by far: only the second half is traced, in two parts.
+    # Under tracing Python is slower by far: only the second half is traced, in parts.
     numbers = iter(range(CALLS))
     _calls(call, islice(numbers, CALLS // 2))
     tracemalloc.start()
     try:
         call(next(numbers))  # what it holds is known now, and what the next one adds is a growth
         held, calls = [_held()], []
-        for part in (islice(numbers, CALLS // 4), numbers):
+        for part in (*(islice(numbers, CALLS // 8) for _ in range(_PARTS - 1)), numbers):
             calls.append(_calls(call, part))
             held.append(_held())
     finally:
         tracemalloc.stop()
     count = CALLS - len(list(numbers))
-    # What is kept of each call grows in both parts; what a library makes once, in one of them.
+    # What is kept of each call grows in every part; what a library makes once, in one or two.
     tensors, python, resident = (
-        min((b - a) / calls[0], (c - b) / calls[1]) for a, b, c in zip(*held, strict=True)
+        min(
+            (after - before) / of for (before, after), of in zip(pairwise(each), calls, strict=True)
+        )
+        for each in zip(*held, strict=True)
     )
     calls = sum(calls)
     if tensors >= 0.5:
@@ -51,7 +55,9 @@ def flat(call: Callable[[int], object]) -> str | None:
         return f"{python / 1024:.1f} KiB more are held after each of {calls} calls; keep nothing"
     if resident > _RESIDENT_BYTES:
         return f"the process grows by {resident / 2**20:.1f} MiB with each of {calls} calls"
-    return Note(f"{count} calls" + f", as many as {3 * _BUDGET:g} s allow" * (count < CALLS))
+    return Note(
+        f"{count} calls" + f", as many as {(_PARTS + 1) * _BUDGET:g} s allow" * (count < CALLS)
+    )
 
 
 def _calls(call: Callable[[int], object], numbers: Iterator[int]) -> int:
