@@ -24,6 +24,7 @@ from typing import TypeVar
 from xaibench.errors import UserError, did_you_mean
 
 KINDS = ("dataset", "model", "explainer", "metric")
+LIST = "xaibench list"  # the command that shows them all
 T = TypeVar("T", bound=type)
 _REQUIRED = re.compile(r"[\w.-]+")
 _EXTRA = re.compile(r"""extra == ['"]([\w.-]+)""")
@@ -103,7 +104,7 @@ class Registry:
         if ":" in name:
             return _from_path(kind, name)
         if (kind, name) not in self._plugins:
-            raise UserError(f"unknown {kind} {name!r}{did_you_mean(name, self.names(kind))}")
+            raise UserError(f"unknown {kind} {name!r}{did_you_mean(name, self.names(kind), LIST)}")
         return self._plugins[kind, name]
 
     def load(self, kind: str, name: str) -> type:
@@ -147,7 +148,7 @@ def find_named(named: str, kind: str | None = None, files: Iterable[Path] = ()) 
     found = [p for p in registry.plugins() if p.name == named and kind in (None, p.kind)]
     if not found:
         names = [p.name for p in registry.plugins() if kind in (None, p.kind)]
-        raise UserError(f"unknown {kind or 'plugin'} {named!r}{did_you_mean(named, names)}")
+        raise UserError(f"unknown {kind or 'plugin'} {named!r}{did_you_mean(named, names, LIST)}")
     if len(found) > 1:
         kinds = " or ".join(f"{p.kind}:{named}" for p in found)
         raise UserError(f"{named!r} is the name of {len(found)} plugins; say {kinds}")

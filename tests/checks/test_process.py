@@ -120,7 +120,9 @@ def test_kinds_are_known_without_an_import(plugin, tmp_path):
 
 
 def test_an_unknown_plugin_is_one_line():
-    with pytest.raises(UserError, match=r"no plugin 'grdcam': name a file.*did you mean 'grad_cam"):
+    with pytest.raises(
+        UserError, match=r"unknown plugin 'grdcam' \(did you mean 'grad_cam'.*xaibench list"
+    ):
         run_checks("grdcam")
     with pytest.raises(UserError, match="unknown explainer 'deletion'"):
         run_checks("explainer:deletion")

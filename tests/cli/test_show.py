@@ -112,9 +112,9 @@ def test_a_dotted_path(xaibench, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("grdacam",), "unknown plugin 'grdacam'; allowed: "),
-        (("insertoin", "--kind", "metric"), "(did you mean 'insertion'?)"),
-        (("metric:lime",), "unknown metric 'lime'; allowed: "),
+        (("grdacam",), "unknown plugin 'grdacam' (did you mean 'grad_cam', "),
+        (("insertoin", "--kind", "metric"), "unknown metric 'insertoin' (did you mean 'insertion'"),
+        (("metric:lime",), "unknown metric 'lime'"),
         (("lime", "--kind", "metrc"), "--kind: unknown kind 'metrc'; allowed: dataset, "),
         (("no.py",), "plugin file no.py does not exist"),
         (("no_such_package:Thing",), "cannot be imported: ModuleNotFoundError"),

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import xaibench
 from xaibench.checks.check import SECONDS, CheckResult, took_too_long
-from xaibench.errors import UserError, did_you_mean
 from xaibench.progress import Advance, Progress, SilentProgress
-from xaibench.registry import KINDS, Registry
+from xaibench.registry import KINDS, find_named
 
 IMPORTED = "can be imported and made with its defaults"
 """The first check of all, which `checks_for` has behind it."""
@@ -57,26 +56,10 @@ def find_kind(named: str) -> str | None:
     Raises:
         UserError: there is no such plugin.
     """
-    path = Path(named)
-    if path.suffix == ".py" or path.is_file():
-        return next(p.kind for p in Registry([path]).plugins() if p.source == str(path))
-    kind, colon, name = named.partition(":")
-    if colon and kind in KINDS:
-        Registry().find(kind, name)
-        return kind
-    if colon:
+    first, colon, _ = named.partition(":")
+    if colon and first not in KINDS and not Path(named).is_file():
         return None
-    plugins = Registry().plugins()
-    kinds = [p.kind for p in plugins if p.name == named]
-    if not kinds:
-        raise UserError(
-            f"no plugin {named!r}: name a file, an installed plugin, KIND:NAME or "
-            f"package.module:Class{did_you_mean(named, [p.name for p in plugins])}"
-        )
-    if len(kinds) > 1:
-        both = " and ".join(f"{kind}:{named}" for kind in kinds)
-        raise UserError(f"{named!r} is the name of several plugins; say one of {both}")
-    return kinds[0]
+    return find_named(named).kind
 
 
 def _results(asked: Sequence[str], seconds: float, progress: Progress) -> Iterator[CheckResult]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from xaibench.config.document import Document
 from xaibench.config.parameters import parameters_of
-from xaibench.errors import UserError, did_you_mean
+from xaibench.errors import UserError, did_you_mean, nearest
 
 
 def checked(cls: type, data: Mapping[str, Any], document: Document, place: tuple) -> Any:
@@ -79,10 +79,7 @@ def _wanted(message: str) -> str:
 def _nearest_choice(error: Mapping[str, Any]) -> str:
     """Return `` (did you mean 'x'?)`` where pydantic lists the choices, else nothing."""
     choices = str(error.get("ctx", {}).get("expected", "")).replace(" or ", ",").split(",")
-    _, bracket, hint = did_you_mean(error["input"], [c.strip(" '") for c in choices]).partition(
-        " ("
-    )
-    return bracket + hint
+    return nearest(error["input"], [c.strip(" '") for c in choices])
 
 
 def _known_part(place: tuple, document: Document) -> tuple:

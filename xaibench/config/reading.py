@@ -17,7 +17,7 @@ from xaibench.config.grids import Row, rows_of
 from xaibench.config.parameters import parameters_of
 from xaibench.config.run_config import PlainConfig, RunConfig
 from xaibench.errors import UserError, did_you_mean
-from xaibench.registry import Registry
+from xaibench.registry import LIST, Registry
 
 if TYPE_CHECKING:  # it is imported when a plugin is
     from xaibench.datasets.base import Dataset
@@ -99,9 +99,8 @@ def _plugin_name(
     default = place[1] if len(place) > 1 else None
     name = parameters.pop("use", default)
     if not isinstance(name, str):
-        raise document.error(
-            place, f"says no plugin; add `use:`{did_you_mean('', registry.names(kind))}"
-        )
+        hint = did_you_mean("", registry.names(kind), LIST)
+        raise document.error(place, f"says no plugin; add `use:`{hint}")
     at = (*place, "use") if "use" in (document.at(place) or {}) else place
     try:
         registry.find(kind, name)

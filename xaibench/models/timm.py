@@ -16,7 +16,7 @@ from pydantic import PositiveInt
 from timm.layers import PatchEmbed
 from torch import nn
 
-from xaibench.errors import UserError, did_you_mean
+from xaibench.errors import UserError, nearest
 from xaibench.models.base import Classifier, Model, head_for
 from xaibench.networks.parts import classifier_name, places, replace_head, tame_head
 from xaibench.networks.weight_files import GreyStem, load_weights
@@ -62,9 +62,10 @@ class Timm(Model):
 
     def validate(self) -> None:
         if not timm.is_model(self.architecture):
+            near = nearest(self.architecture, timm.list_models(), 3)
             raise UserError(
                 f"architecture: timm has no model {self.architecture!r}"
-                f"{_nearest(self.architecture)}"
+                f"{near or '; see timm.list_models()'}"
             )
         own = sorted(_OURS.keys() & self.options.keys())
         if own:
@@ -164,12 +165,12 @@ def _places(net: nn.Module, architecture: str, shape: tuple[int, int, int]) -> d
     embed = getattr(net, "patch_embed", None)
     if isinstance(embed, PatchEmbed) and not embed.dynamic_img_pad:
         patch = embed.patch_size
-        nearest = [max(p, p * round(s / p)) for s, p in zip((height, width), patch, strict=True)]
-        if nearest != [height, width]:
+        fitting = [max(p, p * round(s / p)) for s, p in zip((height, width), patch, strict=True)]
+        if fitting != [height, width]:
             raise UserError(
                 f"architecture: {architecture} cuts images into patches of {patch[0]}x{patch[1]}, "
                 f"and {height}x{width} is no multiple: the rest would not be looked at; resize "
-                f"images, such as to {nearest[0]}x{nearest[1]}"
+                f"images, such as to {fitting[0]}x{fitting[1]}"
             )
     try:
         return places(net, shape)
@@ -178,11 +179,6 @@ def _places(net: nn.Module, architecture: str, shape: tuple[int, int, int]) -> d
             f"architecture: {architecture} does not take images of {height}x{width} ({error}); "
             "resize them, or use another architecture"
         ) from error
-
-
-def _nearest(name: str) -> str:
-    nearest = did_you_mean(name, timm.list_models())
-    return nearest[nearest.rfind(" (did") :] if "(did" in nearest else "; see timm.list_models()"
 
 
 def _cached(hub_id: str | None) -> bool:
