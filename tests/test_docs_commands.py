@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from xaibench import cli
+pytestmark = pytest.mark.xdist_group("commands of the pages")  # one folder for all of them
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -62,23 +64,29 @@ def place(tmp_path_factory) -> Path:
     (folder / "my_package" / "__init__.py").touch()
     metric = blocks("docs/how-to/metric.md", "python")[0].replace("Sparsity", "MyMetric")
     (folder / "my_package" / "my_module.py").write_text(metric, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name in "ab":
-            assert call(patch, small(["run", "configs/tiny.yaml", "--set", f"name={name}"])) == 0
-        drawn = "synthetic={root: data/chest_xray, images: 60}"
-        words = ["data", "stats", "chest_xray_pneumonia", "--set", "when_missing=synthesize"]
-        assert call(patch, [*words, "--set", "root=null", "--set", drawn]) == 0
+    drawn = "synthetic={root: data/chest_xray, images: 60}"
+    stats = ["data", "stats", "chest_xray_pneumonia", "--set", "when_missing=synthesize"]
+    for words in (
+        *(small(["run", "configs/tiny.yaml", "--set", f"name={name}"]) for name in "ab"),
+        [*stats, "--set", "root=null", "--set", drawn],
+    ):
+        code, said = called(folder, words)
+        assert code == 0, said
     return folder
 
 
-def call(patch: pytest.MonkeyPatch, words: list[str]) -> int:
-    patch.setattr(sys, "argv", ["xaibench", *words])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code or 0
-    return 0
+def called(place: Path, words: list[str]) -> tuple[int, str]:
+    """Run a command of ours in a folder, as a reader does; return exit code and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-m", "xaibench", *words],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(place)},  # as `my_package`, were it installed
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    return done.returncode, done.stdout
 
 
 def small(words: list[str]) -> list[str]:
@@ -107,21 +115,20 @@ def filled_in(words: list[str], place: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", commands())
-def test_a_command_of_the_pages_runs(line, place, monkeypatch, capsys):
+def test_a_command_of_the_pages_runs(line, place):
     program, *words = shlex.split(line)
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
         assert [w for w in words if "=" not in w and w not in targets] == []
         return
-    monkeypatch.chdir(place)
-    monkeypatch.setenv("PYTHONPATH", str(place))  # as `my_package`, were it installed
     if words[0] == "new":  # which never writes over what another page has made
         for file in place.glob(f"*{words[2]}*"):
             file.unlink()
     words = filled_in(words, place)
     if words[0] in ("run", "train"):
         words = small(words)
-    assert call(monkeypatch, words) == 0, capsys.readouterr().err
+    code, said = called(place, words)
+    assert code == 0, said
 
 
 def test_commands_are_found():

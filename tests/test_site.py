@@ -13,6 +13,8 @@ import pytest
 import xaibench
 from xaibench.registry import Registry
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]  # built once for all of them
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,7 +29,6 @@ def site(tmp_path_factory) -> Path:
     return out
 
 
-@pytest.mark.slow
 def test_every_plugin_and_public_name_has_its_place(site):
     for plugin in Registry().plugins():
         page = site / "plugins" / f"{plugin.kind}s" / f"{plugin.name}.html"
@@ -36,7 +37,6 @@ def test_every_plugin_and_public_name_has_its_place(site):
     assert [name for name in xaibench.__all__ if f".{name}" not in api] == []
 
 
-@pytest.mark.slow
 def test_the_site_asks_no_other_machine(site):
     asked = re.compile(
         r"""(?:<script[^>]*src|<link[^>]*href|<img[^>]*src)="(?:https?:)?//[^"]*"|@import|url\(['"]?https?:"""
@@ -45,7 +45,6 @@ def test_the_site_asks_no_other_machine(site):
         assert asked.findall(page.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.slow
 def test_links_between_pages_lead_somewhere(site):
     for page in site.rglob("*.html"):
         for target in re.findall(r'href="([^"#]+\.html)', page.read_text(encoding="utf-8")):
