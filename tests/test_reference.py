@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
-REFERENCE = Path(__file__).resolve().parents[1] / "results" / "reference"
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE, CONFIGS = ROOT / "results" / "reference", ROOT / "configs"
 EXPLAINERS = {
     "cam",
     "center_prior",
@@ -45,6 +47,11 @@ SOME = {  # runs that leave explainers out, for time, or have more controls
     "chexpert_regression_resnet50": (
         CONTROLS | {"superpixel_occlusion", "grad_cam", "integrated_gradients"}
     ),
+}
+METHODS = ("pcam_methods_resnet18", "pcam_methods_vit")  # every explainer that applies
+SOME |= {
+    name: set(yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["explainers"])
+    for name in METHODS
 }
 RUNS = sorted(path.name for path in REFERENCE.iterdir() if path.is_dir())
 

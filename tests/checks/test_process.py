@@ -69,6 +69,14 @@ def test_what_hangs_outside_python_is_ended(plugin):
     assert result.why == "took longer than 1 s; `--seconds` allows more"
 
 
+@pytest.mark.slow
+def test_what_closes_the_line_and_hangs_is_ended(plugin):
+    before = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM]); "
+    (result,) = run_checks(plugin(f"{before}os.closerange(3, 256); time.sleep(1000)"), seconds=60)
+    assert (result.name, result.state) == (IMPORTED, "failed")
+    assert result.why == "closed the line to the checks and did not end"
+
+
 ENDS = {
     "os._exit(0)": "ended the process (exit code 0)",
     "os.abort()": "ended the process (signal SIGABRT)",

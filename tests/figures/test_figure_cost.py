@@ -151,3 +151,46 @@ def test_controls_alone_have_no_front(summary, costs, legible):
     figure = cost.draw(summary[summary["control"]], costs, HEADING)
     assert {len(line.get_xdata()) for line in figure.axes[0].lines} <= {0, 1, 2}
     legible(figure)
+
+
+def crowd(summary, costs, count):
+    """Return both tables with so many explainers more, all worse and dearer than those there."""
+    some = summary[summary["explainer"] == "grad_cam"]
+    worst = some["mean"].where(some["higher_is_better"], -some["mean"])
+    more = [
+        some.assign(
+            explainer=f"extra_{at:02}",
+            mean=(worst - 1e-3 * (at + 1)) * np.where(some["higher_is_better"], 1, -1),
+        )
+        for at in range(count)
+    ]
+    prices = [
+        costs[costs["explainer"] == "grad_cam"].assign(
+            explainer=f"extra_{at:02}", seconds=0.02 + 0.001 * at
+        )
+        for at in range(count)
+    ]
+    every = pd.concat([summary, *more])
+    return every.assign(low=every["mean"] - 0.01, high=every["mean"] + 0.01), pd.concat(
+        [costs, *prices]
+    )
+
+
+@pytest.mark.parametrize("more", [12, 13])
+def test_of_many_explainers_only_the_front_and_controls_have_names(summary, costs, more, legible):
+    figure = cost.draw(*crowd(summary, costs, more), HEADING)
+    legible(figure)
+    for ax in figure.axes:
+        names = {n.get_text().replace("\n", "") for n in names_of(ax)}
+        rows = summary.loc[summary["metric"] == ax.get_ylabel()[:-2]]
+        own = {name: SECONDS[name] for name in rows["explainer"]}
+        assert len(marks_of(ax)) == len(SECONDS) + more  # every one has its point
+        if more == 12:  # 16 explainers
+            assert len(names) == len(SECONDS) + more
+            continue
+        assert {"random", "center_prior", "grad_cam"} <= names <= set(own)
+        upright = [line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2]
+        intervals = [ends for ends in upright if ends[0] == ends[1]]
+        assert len(intervals) == len(names)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert ("not on the front" in legend) == (more == 13)

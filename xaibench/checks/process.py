@@ -168,7 +168,10 @@ class _Child:
         return event if event["event"] == wanted else self._event(wanted, seconds)
 
     def _end_told(self) -> str:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            return "closed the line to the checks and did not end"
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
         words = self._last_words()
         return f"ended the process ({how})" + f": {words}" * bool(words)

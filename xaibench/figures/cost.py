@@ -17,9 +17,13 @@ from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.cost import PASSES
 from xaibench.leaderboards.names import arrow
 
-FAITHFULNESS = ("deletion", "insertion", "srg", "cumulative_drop")
+FAITHFULNESS = (
+    *("deletion", "insertion", "srg", "cumulative_drop", "road", "irof", "aopc", "selectivity"),
+    *("saco", "sensitivity_n", "faithfulness_correlation"),
+)
 ACROSS = 3
-MARK = 5.0  # points
+MARK, FAINT = 5.0, 3.0  # points
+NAMED = 16  # explainers; of more only the controls and those on the front have their names
 
 
 def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
@@ -41,7 +45,8 @@ def draw(summary: pd.DataFrame, costs: pd.DataFrame, heading: str) -> Figure | N
     Cost is seconds, or where they are missing or were taken on several kinds of hardware, passes
     (forward and backward). Controls are hollow. The stepped line is the Pareto front of the
     explainers that are no controls: none of them is at once cheaper and better than one on it.
-    None where there is no such metric or no cost.
+    Where there are more than 16 explainers, those that are neither on it nor controls are small and
+    without a name or an interval. None where there is no such metric or no cost.
     """
     faithful = summary["protocol"].str.partition("[")[0].isin(FAITHFULNESS)
     rows = summary[faithful & summary["mean"].notna()]
@@ -50,7 +55,7 @@ def draw(summary: pd.DataFrame, costs: pd.DataFrame, heading: str) -> Figure | N
     if rows.empty:
         return None
     seen = looks_in(summary)
-    panels = [part.sort_values("cost") for _, part in rows.groupby("metric", sort=False)]
+    panels = [_told(part) for _, part in rows.groupby("metric", sort=False)]
     figure, axes = grid(len(panels), min(ACROSS, len(panels)), 2.6, 0.9)
     for ax, panel in zip(axes, panels, strict=True):
         _panel(ax, panel, seen, unit)
@@ -58,6 +63,8 @@ def draw(summary: pd.DataFrame, costs: pd.DataFrame, heading: str) -> Figure | N
     entries = {f"mean and {rows['confidence'].iloc[0]:.0%} interval": swatch(**mark)}
     if rows["control"].any():
         entries["control"] = swatch(**mark, mfc="white")
+    if not all(panel["told"].all() for panel in panels):
+        entries["not on the front"] = swatch(**mark | {"ms": FAINT}, alpha=0.5)
     entries["Pareto front of the explainers"] = swatch(color="0.55", lw=0.9)
     titled(figure, f"{heading}\non {device}" if device else heading, entries)
     figure.draw_without_rendering()  # the labels need to know where the points lie
@@ -93,12 +100,29 @@ def front(cost: Sequence[float], merit: Sequence[float]) -> list[int]:
     return sorted(on.tolist(), key=lambda at: cost[at])
 
 
+def _told(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a metric's rows by rising cost, with ``told``: whether a name and an interval are."""
+    rows = rows.sort_values("cost").reset_index(drop=True)
+    on = _on_front(rows).index
+    return rows.assign(told=rows["control"] | rows.index.isin(on) | (len(rows) <= NAMED))
+
+
+def _on_front(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows on the Pareto front of those that are no controls, by rising cost."""
+    rows = rows[~rows["control"].astype(bool)]
+    sign = 1 if len(rows) and rows["higher_is_better"].iloc[0] else -1
+    return rows.iloc[front(list(rows["cost"]), list(sign * rows["mean"]))]
+
+
 def _panel(ax: Axes, rows: pd.DataFrame, seen: dict[str, Look], unit: str) -> None:
     # Nothing costs less than no pass: a logarithmic axis needs a straight piece at zero.
     ax.set_xscale("symlog", linthresh=1) if (rows["cost"] == 0).any() else ax.set_xscale("log")
     higher = rows["higher_is_better"].iloc[0]
     for _, row in rows.iterrows():
         look = seen[row["explainer"]]
+        if not row["told"]:
+            ax.plot(row["cost"], row["mean"], look.marker, color=look.colour, ms=FAINT, alpha=0.5)
+            continue
         if pd.notna(row["low"]):
             ax.plot([row["cost"]] * 2, [row["low"], row["high"]], color=look.colour, lw=1.0)
         face = "white" if row["control"] else look.colour
@@ -116,16 +140,15 @@ def _front(rows: pd.DataFrame, right: float) -> np.ndarray:
 
     Who pays more may always take what is cheaper, so a step is level until the next explainer.
     """
-    rows = rows[~rows["control"].astype(bool)]
-    sign = 1 if len(rows) and rows["higher_is_better"].iloc[0] else -1
-    on = rows.iloc[front(list(rows["cost"]), list(sign * rows["mean"]))]
+    on = _on_front(rows)
     ends = [*on["cost"], right]
     return np.column_stack([np.repeat(ends, 2)[1:-1], np.repeat(on["mean"], 2)])
 
 
 def _label(ax: Axes, rows: pd.DataFrame, seen: dict[str, Look]) -> None:
     points = rows.rename(columns={"explainer": "name", "cost": "x", "mean": "y"})
-    for end in ("low", "high"):
-        points[end] = points[end].fillna(points["y"])
     points["colour"] = [seen[name].colour for name in points["name"]]
+    points["name"] = points["name"].where(points["told"])
+    for end in ("low", "high"):
+        points[end] = points[end].where(points["told"]).fillna(points["y"])
     place(ax, points, _front(rows, ax.get_xlim()[1]))

@@ -25,7 +25,8 @@ def place(ax: Axes, points: pd.DataFrame, path: np.ndarray) -> None:
 
     Args:
         points: ``name``, ``x`` and ``y`` of each, in the units of the axes; ``low`` and ``high``,
-            the ends of its upright interval, both ``y`` where there is none; ``colour``.
+            the ends of its upright interval, both ``y`` where there is none; ``colour``. Those
+            without a name are merely not to be covered.
         path: (V, 2), the corners of a line of level and upright pieces, in the units of the axes.
     """
     scale = ax.figure.dpi / 72  # pixels in a point: all below is reckoned in points
@@ -40,6 +41,8 @@ def place(ax: Axes, points: pd.DataFrame, path: np.ndarray) -> None:
     distances = np.linalg.norm(centres[:, None] - centres, axis=2)
     for at in np.argsort(distances.mean(axis=1), kind="stable"):
         point = points.iloc[at]
+        if pd.isna(point["name"]):
+            continue
         style = {"ha": "center", "va": "center", "fontsize": SMALL, "color": "0.15"}
         style |= {"linespacing": 0.95, "textcoords": "offset points"}
         x, y = point[["x", "y"]]
