@@ -77,8 +77,9 @@ def test_a_plugin_folder_is_the_list_of_plugins(kind):
     files = {p.relative_to(folder) for p in folder.rglob("*") if p.suffix == ".py"}
     families = {path.parent for path in files}
     shared = {family / name for family in families for name in ("__init__.py", "base.py")}
-    named = {".".join(part.rstrip("_") for part in p.with_suffix("").parts) for p in files - shared}
     assert shared <= files
+    shared |= {family / "library.py" for family in families}  # how a library is asked
+    named = {".".join(part.rstrip("_") for part in p.with_suffix("").parts) for p in files - shared}
     assert named == names
 
 

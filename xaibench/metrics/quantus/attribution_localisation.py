@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xaibench.metrics.quantus.base import QUIET, MaskMetric, quantus
+from xaibench.metrics.quantus.base import MaskMetric
+from xaibench.metrics.quantus.library import QUIET, quantus
 from xaibench.registry import register
 
 

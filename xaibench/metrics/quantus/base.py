@@ -1,39 +1,39 @@
-"""What the metrics of the library Quantus share: how it is asked, and what it is kept from.
+"""What the metrics of the library Quantus share.
 
-Quantus is asked one image at a time (its normalisations and assertions go over all images of a
-call), with its warnings, prints and progress bars off, numpy's global generator seeded by the image
-and given back. Maps have one channel: Quantus spreads them over the image's, and then ranks
-channels of pixels. Images are in [0, 1]; the model normalises. Its baseline ``black`` is the least
-value of the image, ``white`` the largest, ``mean`` one mean over all channels.
+Maps have one channel: Quantus spreads them over the image's, and then ranks channels of pixels.
+Images are in [0, 1]; the model normalises. Its baseline ``black`` is the least value of the image,
+``white`` the largest, ``mean`` one mean over all channels.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
 import math
-import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
-
-with warnings.catch_warnings(action="ignore"):  # of the libraries that it imports in turn
-    import quantus
-    from quantus.helpers import utils
-    from quantus.helpers.model.pytorch_model import PyTorchModel
 
 from xaibench.engine import Batch, Evidence, Maps, PerImage, Seeds
 from xaibench.engine.columns import Columns
 from xaibench.errors import UserError
 from xaibench.metrics.base import ComparisonMetric, LocalisationMetric, MapMetric, Remake, Scores
+from xaibench.metrics.quantus.library import (
+    QUIET,
+    REFUSED,
+    VERSION,
+    as_array,
+    contained,
+    quantus,
+    refused,
+    unit_area,
+)
 from xaibench.models.base import Classifier, PassCount
 from xaibench.randomness import PERTURBATION, draw_seeds, random_uniform
 from xaibench.types import Space
@@ -43,48 +43,7 @@ Shape = tuple[int, int, int]
 Baseline = Literal["black", "white", "mean", "uniform"] | Annotated[float, Field(ge=0, le=1)]
 """What replaces a value; ``uniform`` is drawn anew for each replacement, by the image's seed."""
 Perturb = Callable[..., np.ndarray]  # called with ``arr``, (images, features)
-QUIET = {"disable_warnings": True, "display_progressbar": False, "return_aggregate": False}
-VERSION = {"quantus": ".".join(quantus.__version__.split(".")[:2])}
-REFUSED = "Quantus refuses a map that is constant or negative everywhere"
 _AT_MOST = 50  # steps, where the number of features in one is not given
-
-
-@contextlib.contextmanager
-def contained(seed: int) -> Iterator[None]:
-    """Keep what Quantus does to the process within the block; seed what it draws."""
-    state, area = np.random.get_state(), utils.calculate_auc
-    np.random.seed([seed & 0xFFFFFFFF, seed >> 32])
-    utils.calculate_auc = unit_area  # its own is lost with numpy 2.4
-    try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            np.errstate(all="ignore"),
-            contextlib.redirect_stdout(io.StringIO()),
-        ):
-            yield
-    finally:
-        np.random.set_state(state)
-        utils.calculate_auc = area
-        for name in ("_get_last_softmax_layer_index", "_get_model_with_linear_top"):
-            getattr(PyTorchModel, name).cache_clear()  # which keeps every model ever asked
-
-
-def unit_area(values: Any, dx: int = 1, batched: bool = False) -> Any:
-    """Return the trapezoid area with unit steps, as Quantus' ``calculate_auc``."""
-    trapezoid = getattr(np, "trapezoid", None) or np.trapz  # before numpy 2
-    return trapezoid(np.asarray(values), dx=dx, axis=1 if batched else -1)
-
-
-def refused(maps: Maps) -> Bool[Tensor, " batch"]:
-    """Say which maps Quantus does not take: those without order, or nowhere above zero."""
-    flat = maps.flatten(1)
-    least, most = flat.aminmax(dim=1)
-    return (least == most) | (most < 0) | ~flat.isfinite().all(1)
-
-
-def as_array(tensor: Tensor) -> np.ndarray:
-    """Return a copy that Quantus may write to."""
-    return tensor.detach().cpu().numpy().copy()
 
 
 class QuantusMetric(MapMetric):
@@ -235,12 +194,18 @@ class StabilityMetric(ComparisonMetric):
     conventions: ClassVar[dict[str, str]] = VERSION
     undefined: ClassVar[str] = f"of the map or of a copy's: {REFUSED}"
     checked_with: ClassVar[dict[str, int]] = {"nr_samples": 2}
+    library: ClassVar[type[quantus.metrics.base.Metric]]
 
     nr_samples: Annotated[int, Field(ge=1)] = 10
+    abs: bool = False
 
-    @abstractmethod
     def metric(self, perturb: Perturb) -> quantus.metrics.base.Metric:
         """Return Quantus' metric, which may normalise maps by image only."""
+        return self.library(**self.asked(), perturb_func=perturb)
+
+    def asked(self) -> dict[str, Any]:
+        """Return what all such metrics of Quantus are made with."""
+        return QUIET | {"nr_samples": self.nr_samples, "abs": self.abs}
 
     @abstractmethod
     def noise(self, uniform: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
@@ -293,3 +258,32 @@ class StabilityMetric(ComparisonMetric):
         values = torch.tensor(np.asarray(found, np.float64), device=maps.device)
         values[ended] = torch.nan
         return Scores({self.name: values}, undefined={self.name: self.undefined})
+
+
+@dataclass(frozen=True)
+class SensitivityMetric(StabilityMetric):
+    """The change of a map by its own size, under uniform noise to both sides."""
+
+    lower_bound: Annotated[float, Field(gt=0)] = 0.2
+
+    def noise(self, uniform: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
+        return self.lower_bound * (2 * uniform - 1)
+
+
+@dataclass(frozen=True)
+class RelativeStabilityMetric(StabilityMetric):
+    """The change of a map by that of something else, relative pixel by pixel, under added noise."""
+
+    undefined: ClassVar[str] = f"{StabilityMetric.undefined}, or a copy's prediction is another one"
+
+    lower_bound: Annotated[float, Field(ge=0)] = 0.02
+    upper_bound: Annotated[float, Field(gt=0)] = 0.2
+
+    def validate(self) -> None:
+        if self.lower_bound >= self.upper_bound:
+            raise UserError(
+                f"lower_bound: {self.lower_bound} is not below upper_bound: {self.upper_bound}"
+            )
+
+    def noise(self, uniform: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
+        return self.lower_bound + (self.upper_bound - self.lower_bound) * uniform

@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from xaibench.metrics.quantus.base import QUIET, QuantusMetric, Shape, quantus
+from xaibench.metrics.quantus.base import QuantusMetric, Shape
+from xaibench.metrics.quantus.library import QUIET, quantus
 from xaibench.registry import register
 
 

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from xaibench.metrics.quantus.base import QUIET, Baseline, QuantusMetric, Shape, quantus
+from xaibench.metrics.quantus.base import Baseline, QuantusMetric, Shape
+from xaibench.metrics.quantus.library import QUIET, quantus
 from xaibench.registry import register
 from xaibench.types import Space
 

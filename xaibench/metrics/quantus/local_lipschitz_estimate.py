@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from xaibench.metrics.quantus.base import QUIET, Perturb, StabilityMetric, quantus
+from xaibench.metrics.quantus.base import StabilityMetric
+from xaibench.metrics.quantus.library import quantus
 from xaibench.registry import register
 
 
@@ -27,14 +28,13 @@ class LocalLipschitzEstimate(StabilityMetric):
     robustness of interpretability methods", as ``LocalLipschitzEstimate`` of Quantus.
     """
 
+    library: ClassVar[type[quantus.LocalLipschitzEstimate]] = quantus.LocalLipschitzEstimate
+
     perturb_std: Annotated[float, Field(gt=0)] = 0.1
-    abs: bool = False
 
     def noise(self, uniform: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
         # Of 0 it would be infinite.
         return self.perturb_std * torch.special.ndtri(uniform.clamp_min(2.0**-54))
 
-    def metric(self, perturb: Perturb) -> quantus.LocalLipschitzEstimate:
-        own = {"nr_samples": self.nr_samples, "abs": self.abs, "perturb_func": perturb}
-        by_image = {"normalise_axes": (1, 2, 3)}
-        return quantus.LocalLipschitzEstimate(**QUIET, **own, normalise_func_kwargs=by_image)
+    def asked(self) -> dict[str, Any]:
+        return super().asked() | {"normalise_func_kwargs": {"normalise_axes": (1, 2, 3)}}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import ClassVar
 
-from jaxtyping import Float
-from pydantic import Field
-from torch import Tensor
-
-from xaibench.metrics.quantus.base import QUIET, Perturb, StabilityMetric, quantus
+from xaibench.metrics.quantus.base import SensitivityMetric
+from xaibench.metrics.quantus.library import quantus
 from xaibench.registry import register
 
 
 @register("metric")
 @dataclass(frozen=True)
-class MaxSensitivity(StabilityMetric):
+class MaxSensitivity(SensitivityMetric):
     """Quantus: largest relative change of the map under noise on the image; lower is better.
 
     The largest of |map(x + noise) - map(x)| / |map(x)|, Euclidean norms, over ``nr_samples``
@@ -26,12 +23,4 @@ class MaxSensitivity(StabilityMetric):
     sensitivity of explanations", as ``MaxSensitivity`` of Quantus.
     """
 
-    lower_bound: Annotated[float, Field(gt=0)] = 0.2
-    abs: bool = False
-
-    def noise(self, uniform: Float[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
-        return self.lower_bound * (2 * uniform - 1)
-
-    def metric(self, perturb: Perturb) -> quantus.MaxSensitivity:
-        own = {"nr_samples": self.nr_samples, "abs": self.abs}
-        return quantus.MaxSensitivity(**QUIET, **own, perturb_func=perturb)
+    library: ClassVar[type[quantus.MaxSensitivity]] = quantus.MaxSensitivity

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from xaibench.metrics.quantus.base import REFUSED, Baseline, Shape, StepMetric, quantus
+from xaibench.metrics.quantus.base import Baseline, Shape, StepMetric
+from xaibench.metrics.quantus.library import REFUSED, quantus
 from xaibench.registry import register
 
 

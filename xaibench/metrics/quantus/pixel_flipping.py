@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xaibench.metrics.quantus.base import Shape, StepMetric, quantus
+from xaibench.metrics.quantus.base import Shape, StepMetric
+from xaibench.metrics.quantus.library import quantus
 from xaibench.registry import register
 
 

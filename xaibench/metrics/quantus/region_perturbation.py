@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from xaibench.metrics.quantus.base import PatchMetric, Shape, quantus
+from xaibench.metrics.quantus.base import PatchMetric, Shape
+from xaibench.metrics.quantus.library import quantus
 from xaibench.registry import register
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xaibench.metrics.quantus.base import QUIET, MaskMetric, quantus
+from xaibench.metrics.quantus.base import MaskMetric
+from xaibench.metrics.quantus.library import QUIET, quantus
 from xaibench.registry import register
 
 

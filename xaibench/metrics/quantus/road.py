@@ -11,7 +11,8 @@ from pydantic import Field
 
 from xaibench.engine import Batch, Maps
 from xaibench.metrics.base import Scores
-from xaibench.metrics.quantus.base import QUIET, REFUSED, QuantusMetric, Shape, quantus
+from xaibench.metrics.quantus.base import QuantusMetric, Shape
+from xaibench.metrics.quantus.library import QUIET, REFUSED, quantus
 from xaibench.models.base import Classifier
 from xaibench.registry import register
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xaibench.metrics.quantus.base import QUIET, QuantusMetric, Shape, quantus
+from xaibench.metrics.quantus.base import QuantusMetric, Shape
+from xaibench.metrics.quantus.library import QUIET, quantus
 from xaibench.registry import register
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from xaibench.errors import UserError
-from xaibench.metrics.quantus.base import QUIET, MaskMetric, quantus
+from xaibench.metrics.quantus.base import MaskMetric
+from xaibench.metrics.quantus.library import QUIET, quantus
 from xaibench.registry import register
 
 
