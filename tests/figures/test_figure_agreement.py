@@ -94,3 +94,16 @@ def test_many_explainers_stand_below_each_other(legible):
     figure = draw(agreement(maps), "nih_chestxray14")
     assert figure.get_figheight() > figure.get_figwidth()
     legible(figure)
+
+
+@pytest.mark.parametrize("count", [24, 25])
+def test_cells_of_more_than_24_explainers_hold_no_figures(count, legible):
+    rng = np.random.default_rng(0)
+    maps = {f"family.explainer_{i:02d}": rng.random((1, 5, 5)) for i in range(count)}
+    figure = draw(agreement(maps), "pcam")
+    assert len(figure.axes[0].texts) == (count**2 if count == 24 else 0)
+    if count == 25:
+        legible(figure)
+        numbers = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+        assert numbers == ["5", "10", "15", "20", "25"]
+        assert len(figure.axes[0].get_yticklabels()) == count

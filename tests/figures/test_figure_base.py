@@ -25,7 +25,12 @@ def test_controls_are_grey_and_dashed_and_others_solid():
     assert found["grad_cam"].line == "-"
 
 
-def test_from_the_eleventh_explainer_on_the_marker_differs():
+def test_no_explainer_is_grey():
+    for look in looks([f"e{i:02d}" for i in range(12)]).values():
+        assert max(look.colour) - min(look.colour) > 0.1
+
+
+def test_from_the_tenth_explainer_on_the_marker_differs():
     found = looks([f"e{i:02d}" for i in range(16)])
     assert len({(look.colour, look.marker) for look in found.values()}) == 16
 

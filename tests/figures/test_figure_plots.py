@@ -113,6 +113,44 @@ def test_curves_of_a_users_metric_are_drawn_under_its_name(curves):
     assert curve_figure.draw(mine, "pcam").axes[0].get_title() == "mine: fidelity"
 
 
+def crowded(curves, count):
+    """Return the curves with so many explainers more, each a little worse than the one before."""
+    one = curves[curves["explainer"] == "superpixel_occlusion"]
+    signs = np.where(one["curve"] == "deletion", 1, -1)
+    worse = [
+        one.assign(
+            explainer=f"extra_{at:02}",
+            y=[y + sign * 0.01 * at for y, sign in zip(one["y"], signs, strict=True)],
+        )
+        for at in range(count)
+    ]
+    return pd.concat([*worse, curves[curves["explainer"].isin(CONTROLS)]])
+
+
+@pytest.mark.parametrize("count", [10, 11])
+def test_of_many_explainers_the_best_of_each_panel_have_colours(curves, count, legible):
+    many = crowded(curves, count)
+    figure = curve_figure.draw(many, "pcam", controls=CONTROLS)
+    named = [name for name in legend_texts(figure) if name.startswith("extra")]
+    if count == 10:
+        assert len(named) == 10
+        assert "each panel" not in figure.get_suptitle()
+        return
+    assert named == ["extra_00", "extra_01", "extra_02"]  # in every panel, whichever way is better
+    assert "the other 8" in legend_texts(figure)
+    assert "3 best of each panel, of 13 explainers" in figure.get_suptitle()
+    deletion, _, drop, _ = figure.axes
+    assert (len(deletion.lines), len(deletion.collections)) == (13, 5)
+    assert (len(drop.lines), len(drop.collections)) == (26, 10)
+    legible(figure)
+
+
+def test_of_many_explainers_of_a_users_metric_none_is_called_best(curves):
+    mine = crowded(curves[curves["curve"] == "deletion"], 11).assign(metric="m", curve="fidelity")
+    figure = curve_figure.draw(mine, "pcam", controls=CONTROLS)
+    assert legend_texts(figure) == ["random (control)", "center_prior (control)", "the other 11"]
+
+
 def test_no_curves_no_figure(curves):
     assert curve_figure.draw(curves.iloc[:0], "pcam") is None
 

@@ -17,6 +17,8 @@ from xaibench.figures.looks import ink, looks
 from xaibench.leaderboards.board import ScoredRun
 
 SHARE = 0.1  # of the pixels: the ones compared by IoU
+TOLD = 24  # explainers whose cells hold their figures
+ROW = 0.125  # inches
 IMAGES = 128  # enough for a mean; whole maps of all images may not fit in memory
 
 
@@ -95,11 +97,13 @@ def _overlap(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 def draw(table: pd.DataFrame, dataset: str, controls: Collection[str] = ()) -> Figure:
     """Return two annotated heat maps: rank correlation (centred at 0) and IoU of the top pixels.
 
-    Explainers are numbered; the names stand on the left.
+    Explainers are numbered; the names stand on the left. Of more than 24 the cells are too small
+    for their figures, and a row is as high as its name.
     """
     seen = looks(table["first"], controls)
     beside = len(seen) <= 10  # more than that, and the figures in the cells would touch
-    figure = blank(PAGE, 4.2 if beside else 13.5)
+    height = 13.5 if len(seen) <= TOLD else 2 * (ROW * len(seen) + 1.2)
+    figure = blank(PAGE, 4.2 if beside else height)
     left, right = figure.subplots(*((1, 2) if beside else (2, 1)), sharey=True)
     square = table.set_index(["first", "second"]).unstack().loc[list(seen)]
     ranks, overlaps = (square[column][list(seen)].to_numpy() for column in ("spearman", "iou"))
@@ -115,14 +119,19 @@ def draw(table: pd.DataFrame, dataset: str, controls: Collection[str] = ()) -> F
 
 
 def _heat(ax: Axes, values: np.ndarray, title: str, colours: str, ticks: list[float]) -> None:
-    drawn = ax.imshow(values, cmap=colours, vmin=ticks[0], vmax=ticks[-1])
+    many = len(values) > TOLD
+    shape = "auto" if many else "equal"
+    drawn = ax.imshow(values, cmap=colours, vmin=ticks[0], vmax=ticks[-1], aspect=shape)
     ax.set_title(title)
     ax.grid(False)
-    ax.set_xticks(range(len(values)), [str(n) for n in range(1, len(values) + 1)])
+    places = range(4, len(values), 5) if many else range(len(values))
+    ax.set_xticks(places, [str(at + 1) for at in places])
     bar = ax.figure.colorbar(
         drawn, ax=ax, location="bottom", fraction=0.05, shrink=0.9, pad=0.02, ticks=ticks
     )
     bar.ax.grid(False)
+    if many:
+        return
     for (row, column), value in np.ndenumerate(values):
         told = "–" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00")
         colour = "black" if np.isnan(value) else ink(drawn.cmap(drawn.norm(value)))

@@ -21,7 +21,6 @@ FAITHFULNESS = (
     *("deletion", "insertion", "srg", "cumulative_drop", "road", "irof", "aopc", "selectivity"),
     *("saco", "sensitivity_n", "faithfulness_correlation"),
 )
-ACROSS = 3
 MARK, FAINT = 5.0, 3.0  # points
 NAMED = 16  # explainers; of more only the controls and those on the front have their names
 
@@ -56,14 +55,16 @@ def draw(summary: pd.DataFrame, costs: pd.DataFrame, heading: str) -> Figure | N
         return None
     seen = looks_in(summary)
     panels = [_told(part) for _, part in rows.groupby("metric", sort=False)]
-    figure, axes = grid(len(panels), min(ACROSS, len(panels)), 2.6, 0.9)
+    crowded = not all(panel["told"].all() for panel in panels)
+    across, high = (2, 3.3) if crowded else (3, 2.6)  # room for the names
+    figure, axes = grid(len(panels), min(across, len(panels)), high, 0.9)
     for ax, panel in zip(axes, panels, strict=True):
         _panel(ax, panel, seen, unit)
     mark = {"color": "0.2", "marker": "o", "ms": MARK, "lw": 0}
     entries = {f"mean and {rows['confidence'].iloc[0]:.0%} interval": swatch(**mark)}
     if rows["control"].any():
         entries["control"] = swatch(**mark, mfc="white")
-    if not all(panel["told"].all() for panel in panels):
+    if crowded:
         entries["not on the front"] = swatch(**mark | {"ms": FAINT}, alpha=0.5)
     entries["Pareto front of the explainers"] = swatch(color="0.55", lw=0.9)
     titled(figure, f"{heading}\non {device}" if device else heading, entries)

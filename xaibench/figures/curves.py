@@ -22,6 +22,9 @@ from xaibench.store.training_seeds import seeds_of, with_seeds
 from xaibench.types import MIN_GROUPS
 
 GRID = np.linspace(0, 1, 101)
+MOST = 12  # explainers that can be told apart; of more only the best are
+BEST = 3  # of each panel
+GREY = "0.8"  # of the others
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,14 @@ class Kind:
     y: str = "score of the class"
     line: str | None = None
 
+    @property
+    def high(self) -> bool:
+        """Whether a high curve, the most important first where both orders are drawn, is good."""
+        return "↑" in self.title or self.y == FALL
 
-SEGMENTS = {"title": "{}", "x": "fraction of segments occluded", "y": "fall of the score"}
+
+FALL = "fall of the score"
+SEGMENTS = {"title": "{}", "x": "fraction of segments occluded", "y": FALL}
 PIXELS = {"title": "{}", "x": "fraction of pixels replaced"}
 AREA = SEGMENTS | {"title": "{} by area", "x": "fraction of area occluded"}
 KINDS = {
@@ -51,7 +60,7 @@ KINDS = {
     "road": Kind("{} ↓", "fraction of pixels imputed"),
     "road@lerf": Kind("{} ↑", "fraction of pixels imputed, least relevant first"),
     "selectivity": Kind("{} ↓", "fraction of patches replaced"),
-    "aopc": Kind("{} ↑", "fraction of regions replaced", "fall of the score"),
+    "aopc": Kind("{} ↑", "fraction of regions replaced", FALL),
     "irof": Kind("{} ↑", "fraction of segments replaced", "score over the whole image's"),
     "irof@area": Kind("{} by area ↑", "fraction of area replaced", "score over the whole image's"),
     "monotonicity": Kind("{} ↑", "fraction of pixels restored, least relevant first"),
@@ -93,7 +102,8 @@ def draw(
 
     Curves are read off at 101 common places, by linear interpolation: the images' own fractions
     differ. Where some of a line's curves do not reach, it is not drawn. A curve that holds NaN is
-    left out.
+    left out. Of more than 12 explainers the three best of each panel, and the controls, are drawn
+    as said, the others as thin grey lines without a band.
     """
     finite = [bool(np.isfinite(y).all()) for y in curves["y"]]
     known = with_seeds(curves[np.asarray(finite, dtype=bool)])
@@ -102,28 +112,53 @@ def draw(
     pairs = zip(known["metric"], known["curve"], strict=True)
     known = known.assign(panel=[_kind(curve).title.format(metric) for metric, curve in pairs])
     panels = known["panel"].unique()
-    seen = looks(known["explainer"], controls)
+    told_apart = _told_apart(known, controls)
+    seen = looks(told_apart, [name for name in controls if name in told_apart])
     figure, axes = grid(len(panels), min(2, len(panels)), 2.35, 1.0)
     of_panel = dict(zip(panels, axes, strict=True))
     lines = known.groupby(["panel", "curve", "explainer"], sort=False)
     for (panel, curve, explainer), part in lines:
         kind = _kind(curve)
-        _line(of_panel[panel], part, seen[explainer], kind.line, groups)
+        _line(of_panel[panel], part, seen.get(explainer), kind.line, groups)
         of_panel[panel].set(title=panel, xlabel=kind.x, ylabel=kind.y, xlim=(0, 1))
     entries = _entries(known, seen)
     if any(_kind(curve).line for curve in known["curve"].unique()):
         for line, order in (("-", "most"), ("--", "least")):
             entries[f"{order} important first"] = swatch(color="black", ls=line)
+    others = known["explainer"].nunique() - len(seen)
+    if others:
+        entries[f"the other {others}"] = swatch(color=GREY)
     images = known["image"].nunique()
     maps = len(known.drop_duplicates([SEED, "image", "target"]))
     told = f"{images} images" if maps == images else f"{maps} maps of {images} images"
     seeds = seeds_of(known)
     told += f" by {len(seeds)} training seeds" * (len(seeds) > 1)
-    return titled(figure, f"{dataset}: mean over {told}, 95 % bands at each place", entries)
+    title = f"{dataset}: mean over {told}, 95 % bands at each place"
+    best = f"\nin colour: the {BEST} best of each panel, of {others + len(seen)} explainers" * bool(
+        others
+    )
+    return titled(figure, title + best, entries)
 
 
 def _kind(curve: str) -> Kind:
     return KINDS.get(curve, Kind("{}: " + curve, "fraction", "value"))
+
+
+def _told_apart(known: pd.DataFrame, controls: Collection[str]) -> list[str]:
+    """Return the explainers that are drawn in full: all, or the controls and each panel's best."""
+    names = known["explainer"].unique().tolist()
+    if len(names) <= MOST:
+        return names
+    chosen = set(controls)
+    for (_, curve), part in known.groupby(["panel", "curve"]):
+        kind = KINDS.get(curve)
+        if kind is None or kind.line == "--":  # which way is better is unknown; the other order
+            continue
+        able = part[~part["explainer"].isin(controls)]
+        heights = able.assign(height=[np.mean(y) for y in able["y"]]).groupby("explainer")["height"]
+        merit = heights.mean() * (1 if kind.high else -1)
+        chosen |= set(merit.nlargest(BEST).index)
+    return [name for name in names if name in chosen]
 
 
 def _entries(curves: pd.DataFrame, seen: Mapping[str, Look]) -> dict[str, Line2D]:
@@ -138,12 +173,19 @@ def _entries(curves: pd.DataFrame, seen: Mapping[str, Look]) -> dict[str, Line2D
 
 
 def _line(
-    ax: Axes, part: pd.DataFrame, look: Look, line: str | None, groups: Mapping[str, str] | None
+    ax: Axes,
+    part: pd.DataFrame,
+    look: Look | None,
+    line: str | None,
+    groups: Mapping[str, str] | None,
 ) -> None:
     low, high = max(x[0] for x in part["x"]), min(x[-1] for x in part["x"])
     # Beyond its own points a curve says nothing; with few of them they are all there is.
     places = np.unique(np.clip(GRID, low, high))
     values = np.stack([np.interp(places, x, y) for x, y in zip(part["x"], part["y"], strict=True)])
+    if look is None:
+        ax.plot(places, values.mean(axis=0), color=GREY, ls=line or "-", lw=0.6, zorder=1)
+        return
     ax.plot(places, values.mean(axis=0), color=look.colour, ls=line or look.line)
     of_image = [groups[image] if groups else image for image in part["image"]]
     clusters = Clusters.of(values, of_image)

@@ -34,11 +34,12 @@ class Look:
 def looks(explainers: Iterable[str], controls: Collection[str] = ()) -> dict[str, Look]:
     """Return each explainer's look: controls grey and dashed, others colour-blind-safe and solid.
 
-    The palette has ten colours; from the eleventh explainer on the marker tells them apart.
+    The palette has nine colours, none of them grey; from the tenth explainer on the marker tells
+    them apart.
     """
     names = list(dict.fromkeys(explainers))
     palette = sns.color_palette("colorblind", 10)
-    palette = [palette[i] for i in (0, 1, 2, 3, 4, 9, 5, 6, 8, 7)]  # pale yellow and grey last
+    palette = [palette[i] for i in (0, 1, 2, 3, 4, 9, 5, 6, 8)]  # pale yellow last, grey not at all
     places = {name: place for place, name in enumerate(FIRST_COLOURS)}
     new = sorted(set(names) - set(places) - set(controls))
     places |= {name: len(FIRST_COLOURS) + at for at, name in enumerate(new)}
