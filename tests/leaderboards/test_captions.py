@@ -8,6 +8,7 @@ import pytest
 from xaibench.leaderboards import captions
 from xaibench.leaderboards.passing import NONE, passing
 from xaibench.leaderboards.summary import analyse
+from xaibench.leaderboards.tables import Table
 
 LIKE = "weight_randomisation@ssim"
 
@@ -61,6 +62,26 @@ def test_interval_test_and_correction_are_told():
 def test_a_sign_in_the_table_is_told(lime, sign):
     text = said(scores(random={"deletion": 0.5}, edge={"deletion": 0.4}, lime=lime))
     assert sign in text
+
+
+@pytest.mark.parametrize(("letters", "shown"), [("abcdefgh", True), ("abcdefgyz1", False)])
+def test_letters_that_nobody_can_read_are_left_out_and_said_to_be(letters, shown):
+    rows = scores(
+        random={"deletion": 0.5, "road": 0.5}, edge={"deletion": 0.4, "road": 0.3},
+        lime={"deletion": 0.3, "road": 0.4},
+    )  # fmt: skip
+    summary = analyse(rows, flips=200).summary
+    at = (summary["metric"] == "road") & (summary["explainer"] == "lime")
+    summary.loc[at, "letters"] = letters
+    needed = {} if shown else {"road": 9}  # z1 is one letter
+    summary.loc[(summary["metric"] == "road") & ~at, "letters"] = "a"
+    assert captions.lettered_out(summary) == needed
+    text = " ".join(captions.sentences(summary))
+    assert ("No letters under `road`, where 9 were needed" in text) is not shown
+    table = Table(summary, rows.iloc[:0], "Board")
+    assert table.cell("lime", "road").letters == (letters if shown else "")
+    assert table.cell("edge", "road").letters == ("a" if shown else "")
+    assert table.cell("lime", "deletion").letters != ""
 
 
 def test_images_that_are_their_own_groups_are_said_to_be_so():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pandas as pd
@@ -17,6 +18,7 @@ MARKS = {
     "depends": ("‡", "not shown to depend on what was randomised"),
 }
 TURNS = "⇄"
+MOST_LETTERS = 8  # in a cell that can still be read
 CONTROLS = [RANDOM, "center_prior", EDGE]
 
 
@@ -62,6 +64,11 @@ def sentences(summary: pd.DataFrame) -> list[str]:
             "Bold: the best explainer that is no control, and all that cannot be told from it; "
             "explainers that share a letter cannot be told apart"
         )
+    for metric, count in lettered_out(summary).items():
+        said.append(
+            f"No letters under `{metric}`, where {count} were needed: `leaderboard_pairs.csv` says "
+            "which pairs can be told apart"
+        )
     for column, (sign, meaning) in MARKS.items():
         if (summary[column] == False).any():  # noqa: E712  (NA is neither)
             said.append(f"{sign} {meaning}")
@@ -70,6 +77,16 @@ def sentences(summary: pd.DataFrame) -> list[str]:
     if several and summary["top_turns"].any():
         said.append(f"{TURNS} in a head: the best explainer is not the same in every training seed")
     return said
+
+
+def lettered_out(summary: pd.DataFrame) -> dict[str, int]:
+    """Return the metrics that have a cell of too many letters, and how many letters they need."""
+    needed = {}
+    for metric, rows in summary.groupby("metric", sort=False):
+        letters = [re.findall(r"[a-z]\d*", cell) for cell in rows["letters"]]
+        if max(map(len, letters)) > MOST_LETTERS:
+            needed[metric] = len({letter for cell in letters for letter in cell})
+    return needed
 
 
 def notes(summary: pd.DataFrame) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -48,6 +49,7 @@ class Table:
         explainers = summary.drop_duplicates("explainer").sort_values("control", kind="stable")
         self.controls = dict(zip(explainers["explainer"], explainers["control"], strict=True))
         self.rows = summary.set_index(["explainer", "metric"])
+        self._without_letters = set(captions.lettered_out(summary))
         self.passing = passing(summary).set_index("explainer")
         self.alone = model_line(model_rows)
 
@@ -62,7 +64,8 @@ class Table:
     def cell(self, explainer: str, metric: str) -> Cell:
         """Return what the table says of an explainer under a metric."""
         place = (explainer, metric)
-        return Cell.of(self.rows.loc[place] if place in self.rows.index else None)
+        cell = Cell.of(self.rows.loc[place] if place in self.rows.index else None)
+        return replace(cell, letters="") if metric in self._without_letters else cell
 
     def header(self, metric: str) -> tuple[list[str], str]:
         """Return the lines of a column's header and its direction's arrow."""
