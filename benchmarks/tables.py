@@ -25,6 +25,8 @@ _COLUMNS = (
 def renew(page: Path, results: Path) -> None:
     """Write the tables of all JSON files of a folder between the page's markers.
 
+    A file with a page of its own beside it (``NAME.md``) has its tables there.
+
     Raises:
         ValueError: the page lacks the markers.
     """
@@ -33,7 +35,8 @@ def renew(page: Path, results: Path) -> None:
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{page} lacks the lines {BEGIN} and {END}, in this order")
-    records = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    files = [p for p in sorted(results.glob("*.json")) if not p.with_suffix(".md").exists()]
+    records = [json.loads(path.read_text()) for path in files]
     body = "\n\n".join(render(record) for record in records) or "No figures yet."
     write_text(page, f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}")
 

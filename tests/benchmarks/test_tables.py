@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from benchmarks.records import Record, slug
+from benchmarks.records import RESULTS, Record, slug
 from benchmarks.tables import BEGIN, END, number, render, renew
 
 ABOUT = {"name": "Some(R) CPU @ 2 GHz", "device": "cpu", "threads": 2, "versions": {"torch": "9"}}
@@ -97,6 +97,23 @@ def test_page_is_renewed_between_the_markers_only(record, tmp_path):
     assert text.endswith(f"{END}\nafter\n")
     assert "old" not in text
     assert text.count("### Some") == 1
+
+
+def test_a_record_with_a_page_of_its_own_is_not_in_it(record, tmp_path):
+    (tmp_path / "other.json").write_text('{"machine": {"name": "Another"}}')
+    (tmp_path / "other.md").touch()
+    page = tmp_path / "README.md"
+    page.write_text(f"{BEGIN}\n{END}\n")
+    renew(page, tmp_path)
+    assert page.read_text().count("### ") == 1
+
+
+def test_the_committed_page_has_the_committed_figures(tmp_path):
+    page = RESULTS.parent / "README.md"
+    copy = tmp_path / "README.md"
+    copy.write_text(page.read_text())
+    renew(copy, RESULTS)
+    assert copy.read_text() == page.read_text()
 
 
 def test_page_without_results_says_so(tmp_path):
