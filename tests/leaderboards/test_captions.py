@@ -75,6 +75,8 @@ def test_letters_that_nobody_can_read_are_left_out_and_said_to_be(letters, shown
     summary.loc[at, "letters"] = letters
     needed = {} if shown else {"road": 9}  # z1 is one letter
     summary.loc[(summary["metric"] == "road") & ~at, "letters"] = "a"
+    none = summary.index[(summary["metric"] == "road") & (summary["explainer"] == "random")]
+    summary.loc[none, "letters"] = None  # as of an explainer without a value
     assert captions.lettered_out(summary) == needed
     text = " ".join(captions.sentences(summary))
     assert ("No letters under `road`, where 9 were needed" in text) is not shown
