@@ -38,6 +38,8 @@ Rows = Int[np.ndarray, " n"]
 """Numbers of images or rows, in any order."""
 Picture = UInt8[np.ndarray, "height width"]
 """One image in grey."""
+ColourPicture = UInt8[np.ndarray, "height width 3"]
+"""One image in red, green and blue."""
 Mask = Bool[np.ndarray, "height width"]
 
 

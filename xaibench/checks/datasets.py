@@ -80,7 +80,9 @@ class _Trial:
         """The data set, with a small generated stand-in where its files are missing."""
         dataset, folder = self.dataset, self._folder
         if not isinstance(dataset, FileDataset):
-            return dataset
+            example = dataset.example(folder / "example")
+            self.stand_in = example is not dataset
+            return example
         if dataset.root is not None and dataset.find(dataset.root) is not None:
             return dataset
         self.stand_in = True

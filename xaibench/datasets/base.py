@@ -1,7 +1,7 @@
 """The contract of a data set: a plugin that opens its files as `Data`. Imports no torch.
 
 `FileDataset` is what data sets share whose files may be missing, `PictureDataset` what those of
-radiographs in plain files share besides.
+radiographs in plain files share besides; `OwnPictures` what a user's own images share.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field, NonNegativeInt
 
 from xaibench.errors import UserError, did_you_mean
+from xaibench.imaging.image_files import Reading
 from xaibench.imaging.picture_sets import PictureOptions, Records, radiograph_data
 from xaibench.imaging.preprocess import CropOptions, Preprocessing, ResizeOptions
 from xaibench.imaging.split_of_images import SplitOptions
@@ -44,6 +45,14 @@ class Dataset(ABC):
             UserError: a fetch failed.
         """
         return f"{self.name}: its files cannot be fetched; its documentation says what they are"
+
+    def example(self, folder: Path) -> Dataset:
+        """Return a small data set to try this one by, its files written below ``folder``.
+
+        ``xaibench check`` asks for it where the files are not there. By default the data set
+        itself.
+        """
+        return self
 
     @abstractmethod
     def open(self, *, seed: int, cache: Path, progress: Progress) -> Data:
@@ -182,11 +191,62 @@ class CroppedDataset(PictureDataset):
         return Preprocessing(self.crop, self.resize)
 
     def validate(self) -> None:
-        if min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
-            raise UserError(
-                f"fractions: are {self.fractions}; three above 0 that add up to 1 are needed"
-            )
+        check_fractions(self.fractions)
         super().validate()
+
+
+@dataclass(frozen=True)
+class OwnPictures(Dataset):
+    """A user's own image files: read in grey or colour, made square, split by patient.
+
+    Attributes:
+        root: the folder that holds the images.
+        called: the data set's name in every table; null for the folder's.
+        channels: 1 for grey, 3 for colour.
+        bits: of the values in files of 16 bits; null for as many as the brightest needs.
+        fractions: of the images in train, valid and test, where their folders or a table do not
+            say it; whole patients.
+        split_seed, manifests, crop, resize, allowed_bad: as of the radiographs.
+    """
+
+    root: Path | None = None
+    called: Annotated[str, Field(min_length=1)] | None = None
+    channels: Literal[1, 3] = 3
+    bits: Annotated[int, Field(ge=8, le=16)] | None = None
+    fractions: Fractions = (0.7, 0.1, 0.2)
+    split_seed: NonNegativeInt = 42
+    manifests: Path | None = None
+    crop: CropOptions | None = None
+    resize: ResizeOptions = field(default_factory=ResizeOptions)
+    allowed_bad: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @abstractmethod
+    def records(self, cache: Path, progress: Progress) -> Records:
+        """Read what the files say of themselves, below ``root``."""
+
+    def validate(self) -> None:
+        if self.root is None:
+            raise UserError("root: is missing; name the folder that holds the images")
+        if not self.root.is_dir():
+            raise UserError(f"root: {self.root} is no folder (working directory {Path.cwd()})")
+        check_fractions(self.fractions)
+
+    def open(self, *, seed: int, cache: Path, progress: Progress) -> Data:
+        self.validate()
+        options = PictureOptions(
+            Preprocessing(self.crop, self.resize),
+            self.channels,
+            SplitOptions(self.fractions, self.split_seed, self.manifests),
+            self.allowed_bad,
+            Reading(colour=self.channels == 3, bits=self.bits),
+        )
+        return radiograph_data(self.records(cache, progress), options, cache, progress)
+
+
+def check_fractions(fractions: Fractions) -> None:
+    """Raise UserError for shares of the splits that are not above 0 or do not add up to 1."""
+    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise UserError(f"fractions: are {fractions}; three above 0 that add up to 1 are needed")
 
 
 def check_findings(findings: Sequence[str], known: Sequence[str] | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from xaibench.datasets.base import CroppedDataset, Fractions
 from xaibench.imaging import kaggle
 from xaibench.imaging.layouts.kermany import FOLDERS, HANDLE, clean_root, read_records
+from xaibench.imaging.patients import check_pattern
 from xaibench.imaging.picture_sets import Records
 from xaibench.imaging.preprocess import CropOptions
 from xaibench.phantoms.chest_xray_pneumonia import KermanyPhantoms
@@ -25,7 +26,8 @@ class ChestXrayPneumonia(CroppedDataset):
     the archive has; null for none. ``when_missing``: ``error``, ``download`` (by kagglehub, the
     extra ``kaggle``), or ``synthesize`` (phantoms in the same layout, named ``..._synthetic`` in
     every result). The given split shares patients between its parts, so all images are pooled and
-    split by patient, told from the file's name: ``fractions`` of the images, drawn by
+    split by patient, told from the file's name (or from its path, by the regular expression
+    ``patient``): ``fractions`` of the images, drawn by
     ``split_seed``; ``manifests`` keeps the split in a folder and takes it from there. ``crop`` cuts
     dark frames (null: no crop). Of all files, the share ``allowed_bad`` may be unreadable or
     misplaced.
@@ -45,6 +47,11 @@ class ChestXrayPneumonia(CroppedDataset):
     fractions: Fractions = (0.80, 0.09, 0.11)
     crop: CropOptions | None = field(default_factory=CropOptions)
     channels: Literal[1, 3] = 1
+    patient: str | None = None
+
+    def validate(self) -> None:
+        check_pattern(self.patient)
+        super().validate()
 
     def find(self, root: Path) -> Path | None:
         return clean_root(root)
@@ -53,4 +60,4 @@ class ChestXrayPneumonia(CroppedDataset):
         return self.find(self.root) or kaggle.fetch(HANDLE, self.root, progress)
 
     def records(self, files: Path, progress: Progress) -> Records:
-        return read_records(files, self.synthetic.made(files))
+        return read_records(files, self.synthetic.made(files), self.patient, progress)

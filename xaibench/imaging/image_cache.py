@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,22 @@ import pandas as pd
 from jaxtyping import UInt8
 
 from xaibench.errors import UserError
+from xaibench.imaging.bit_depth import told_bits
 from xaibench.imaging.checksums import file_checksums
 from xaibench.imaging.frame_crop import Bounds
-from xaibench.imaging.image_files import BadImage, check_bad, read_all, read_grey
+from xaibench.imaging.image_files import (
+    BadImage,
+    Reading,
+    check_bad,
+    read_all,
+    read_colour,
+    read_grey,
+)
 from xaibench.imaging.preprocess import PREPROCESS_VERSION, Placement, Preprocessing, place, prepare
 from xaibench.imaging.recipe_folder import generated_folder
 from xaibench.progress import Progress
+
+_BITS = "bits.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,17 +37,20 @@ class PreparedSet:
     """Prepared images, with a row of the table for each.
 
     Attributes:
-        images: read-only, mapped from disk; the picture of a bad file is black.
+        images: read-only, mapped from disk; the picture of a bad file is black. Of colour pictures
+            the last axis is red, green and blue.
         table: one row a file, in the order asked for: path, height, width (of the original), top,
             bottom, left, right (the crop, ends exclusive), cropped (bool), removed (share of the
             area that the crop cut), bad (bool), reason ("" where good). A bad file has zeros.
         options: what they were prepared by.
+        reading: how files were read, with the bits that were told of them (None: none has 16).
         key: the hash that the cache knows them by.
     """
 
-    images: UInt8[np.ndarray, "n size size"]
+    images: UInt8[np.ndarray, "n size size *colour"]
     table: pd.DataFrame
     options: Preprocessing
+    reading: Reading
     key: str
 
     def placement(self, row: int) -> Placement:
@@ -51,6 +65,7 @@ def prepared_images(
     options: Preprocessing,
     *,
     cache: Path,
+    reading: Reading = Reading(),
     allowed_bad: float = 0.0,
     progress: Progress,
 ) -> PreparedSet:
@@ -63,21 +78,32 @@ def prepared_images(
         raise UserError("there are no images to prepare; check the data set's root")
     if len(set(files)) < len(files):
         raise ValueError("a file stands twice in the list of those to prepare")
-    key = _key(files, options, cache, progress)
+    key = _key(files, options, reading, cache, progress)
     folder = cache / "prepared" / key
-    recipe = {"preprocessing": asdict(options), "version": PREPROCESS_VERSION, "files": len(files)}
-    with generated_folder(folder, recipe) as partial:
-        if partial is not None:
-            _fill(partial, files, options, allowed_bad, progress)
-    images, table = _read(folder)
+    recipe = {
+        "preprocessing": asdict(options),
+        "reading": asdict(reading),
+        "version": PREPROCESS_VERSION,
+        "files": len(files),
+    }
+    with generated_folder(folder, recipe) as new:
+        if new is not None:
+            _fill(new, files, options, reading, allowed_bad, progress)
+    images, table, bits = _read(folder)
     table["path"] = [str(file) for file in files]  # the files may have moved since
     bad = table[table["bad"]]
     named = [BadImage(Path(p), r) for p, r in zip(bad["path"], bad["reason"], strict=True)]
     check_bad(named, len(files), allowed_bad, progress)
-    return PreparedSet(images, table, options, key)
+    return PreparedSet(images, table, options, replace(reading, bits=bits), key)
 
 
-def _key(files: Sequence[Path], options: Preprocessing, cache: Path, progress: Progress) -> str:
+def _key(
+    files: Sequence[Path],
+    options: Preprocessing,
+    reading: Reading,
+    cache: Path,
+    progress: Progress,
+) -> str:
     try:
         sums = file_checksums(files, cache, progress)
         names = [[file.name, file.stat().st_size] for file in files]
@@ -86,7 +112,7 @@ def _key(files: Sequence[Path], options: Preprocessing, cache: Path, progress: P
             f"{error.filename}: cannot be read ({error.strerror}); put the file there or take it "
             "out of the table that names it"
         ) from None
-    known = json.dumps([PREPROCESS_VERSION, asdict(options), names, sums])
+    known = json.dumps([PREPROCESS_VERSION, asdict(options), asdict(reading), names, sums])
     return hashlib.sha256(known.encode()).hexdigest()[:32]
 
 
@@ -94,15 +120,19 @@ def _fill(
     folder: Path,
     files: Sequence[Path],
     options: Preprocessing,
+    reading: Reading,
     allowed_bad: float,
     progress: Progress,
 ) -> None:
-    shape = (len(files), options.resize.size, options.resize.size)
+    bits = reading.bits or told_bits(files)
+    (folder / _BITS).write_text(json.dumps(bits), encoding="utf-8")
+    opened = partial(read_colour if reading.colour else read_grey, bits=bits or 16)
+    shape = (len(files), *[options.resize.size] * 2, *[3] * reading.colour)
     images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
     rows = {file: row for row, file in enumerate(files)}
 
     def read(file: Path) -> dict[str, object]:
-        prepared = prepare(read_grey(file), options)
+        prepared = prepare(opened(file), options)
         images[rows[file]] = prepared.image
         return _row(prepared.placement)
 
@@ -129,8 +159,11 @@ def _bad_row(bad: BadImage) -> dict[str, object]:
     return {**numbers, "cropped": False, "removed": 0.0, "bad": True, "reason": bad.reason}
 
 
-def _read(folder: Path) -> tuple[UInt8[np.ndarray, "n size size"], pd.DataFrame]:
+def _read(
+    folder: Path,
+) -> tuple[UInt8[np.ndarray, "n size size *colour"], pd.DataFrame, int | None]:
     try:
+        bits = json.loads((folder / _BITS).read_text(encoding="utf-8"))
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         table = pd.read_parquet(folder / "table.parquet")
     except (OSError, ValueError) as error:
@@ -138,4 +171,4 @@ def _read(folder: Path) -> tuple[UInt8[np.ndarray, "n size size"], pd.DataFrame]
             f"{folder}: the prepared images cannot be read ({error}); delete the folder, and they "
             "are prepared anew"
         ) from None
-    return images, table
+    return images, table, bits

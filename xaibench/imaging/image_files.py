@@ -1,21 +1,23 @@
-"""Image files as grey pictures; a file that is none is named with the reason."""
+"""Image files as pictures, grey or in colour; a file that is none is named with the reason."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
 
 from xaibench.errors import UserError
 from xaibench.progress import Progress
-from xaibench.types import Picture
+from xaibench.types import ColourPicture, Picture
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 MAX_PIXELS = 64_000_000
 """Larger than any radiograph; a file that unpacks to more is refused before it is unpacked."""
 
@@ -23,6 +25,20 @@ _NAMED = 3  # bad files that an error names
 _SAID = 10  # and that a line of progress names
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file becomes a picture of 8 bits.
+
+    Attributes:
+        colour: three channels (red, green, blue), else grey.
+        bits: of the values in files of 16 bits, of which 2^bits - 1 becomes 255. None: as many as
+            the brightest of all the set's images needs (`bit_depth.told_bits`).
+    """
+
+    colour: bool = False
+    bits: int | None = None
 
 
 class BadImage(Exception):  # noqa: N818 - it is about a file, and is mostly kept, not raised
@@ -54,21 +70,50 @@ def find_images(root: Path) -> list[Path]:
     return sorted(file for file in found if file.suffix.lower() in EXTENSIONS)
 
 
-def read_grey(path: Path) -> Picture:
-    """Return the picture in grey, 0 to 255.
+def read_grey(path: Path, bits: int = 16) -> Picture:
+    """Return the picture in grey, 0 to 255, the right way up.
 
     Colours become luma (ITU-R 601), which leaves grey copied to three channels as it is; a palette
-    is looked up; 1 bit becomes 0 and 255; 16 bits are scaled by 255/65535. Transparency is left
-    out, since it says nothing of the exposure. Raises `BadImage` for a file that is empty, corrupt,
-    truncated, too large to unpack, or no image.
+    is looked up; 1 bit becomes 0 and 255; of 16 bits, 2^bits - 1 becomes 255. Transparency is left
+    out, since it says nothing of the exposure. A camera's note of how it was held (EXIF) is heeded.
+    Raises `BadImage` for a file that is empty, corrupt, truncated, too large to unpack, of several
+    pictures, or no image.
     """
+    return _read(path, lambda image: _grey(path, image, bits))
+
+
+def read_colour(path: Path, bits: int = 16) -> ColourPicture:
+    """Return the picture in red, green and blue, 0 to 255, as `read_grey` reads it else.
+
+    Grey is copied to the three channels. CMYK is converted without its colour profile.
+    """
+    return _read(path, lambda image: _colour(path, image, bits))
+
+
+def luma(
+    colours: UInt8[np.ndarray, "*n height width 3"],
+) -> UInt8[np.ndarray, "*n height width"]:
+    """Return colour pictures in grey (ITU-R 601), rounded as Pillow rounds it."""
+    red, green, blue = (colours[..., at].astype(np.uint32) for at in range(3))
+    return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(np.uint8)
+
+
+def is_wide(image: Image.Image) -> bool:
+    """Return whether an image has one channel of more than 8 bits."""
+    return image.mode.startswith("I")
+
+
+def _read(path: Path, convert: Callable[[Image.Image], Result]) -> Result:
     try:
         if path.stat().st_size == 0:
             raise BadImage(path, "is empty")
         with Image.open(path) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise BadImage(path, f"is {opened.width}x{opened.height}, over {MAX_PIXELS} pixels")
-            return _grey(path, opened)
+            # A camera's second picture (MPO) is a copy; elsewhere nobody knows which is meant.
+            if opened.format != "MPO" and (several := getattr(opened, "n_frames", 1)) > 1:
+                raise BadImage(path, f"holds {several} pictures; save the one that is meant")
+            return convert(ImageOps.exif_transpose(opened))
     except BadImage:
         raise
     except Exception as error:  # decoders of broken bytes raise nearly anything
@@ -124,17 +169,30 @@ def _listed(bad: Sequence[BadImage], most: int) -> str:
     return "; ".join(map(str, bad[:most])) + more
 
 
-def _grey(path: Path, image: Image.Image) -> Picture:
-    if image.mode.startswith("I"):
-        wide = np.asarray(image)
-        if wide.min() < 0 or wide.max() > 65535:
-            raise BadImage(path, "has pixels of more than 16 bits")
-        return ((wide.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+def _grey(path: Path, image: Image.Image, bits: int) -> Picture:
+    if is_wide(image):
+        return _of_wide(path, np.asarray(image), bits)
+    return np.array(_plain(path, image).convert("L"))
+
+
+def _colour(path: Path, image: Image.Image, bits: int) -> ColourPicture:
+    if is_wide(image):
+        return np.repeat(_of_wide(path, np.asarray(image), bits)[..., None], 3, axis=-1)
+    return np.array(_plain(path, image).convert("RGB"))
+
+
+def _plain(path: Path, image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise BadImage(path, "has floating-point pixels, whose range is unknown")
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA")  # a palette with transparency can become nothing else
-    return np.array(image.convert("L"))
+    # A palette with transparency can become nothing else.
+    return image.convert("RGBA") if image.mode in ("P", "PA") else image
+
+
+def _of_wide(path: Path, wide: np.ndarray, bits: int) -> Picture:
+    top = 2**bits - 1
+    if wide.min() < 0 or wide.max() > top:
+        raise BadImage(path, f"has pixels of more than {bits} bits ({wide.min()} to {wide.max()})")
+    return ((wide.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
 
 
 def _reason(error: Exception) -> str:

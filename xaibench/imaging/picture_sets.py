@@ -1,4 +1,4 @@
-"""From a table of radiographs to a data set: prepared once, split by patient, grey or copied.
+"""From a table of image files to a data set: prepared once, split by patient, grey or in colour.
 
 What data sets of image files share. A plugin reads its own table and its own masks.
 """
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Shaped, UInt8
 
 from xaibench.imaging.counts import counts, preparation, say_counts
 from xaibench.imaging.image_cache import PreparedSet, prepared_images
-from xaibench.imaging.image_files import BadImage, check_bad
+from xaibench.imaging.image_files import BadImage, Reading, check_bad, luma
 from xaibench.imaging.preprocess import Placement, Preprocessing
 from xaibench.imaging.split_of_images import SplitOptions, split_of_images
 from xaibench.imaging.splits import SPLITS
@@ -90,7 +90,7 @@ class PictureOptions:
     """What becomes of the images of a table.
 
     Attributes:
-        channels: 1, or 3 for grey copied to three channels.
+        channels: 1, or 3: grey copied to three channels, or, if read so, colours.
         split: a column ``split`` of the table goes before a draw.
         allowed_bad: the share of images that may be bad; they are named and left out.
     """
@@ -99,6 +99,7 @@ class PictureOptions:
     channels: int
     split: SplitOptions
     allowed_bad: float = 0.0
+    reading: Reading = field(default_factory=Reading)
 
 
 def radiograph_data(
@@ -128,12 +129,19 @@ def radiograph_data(
         size=prepared.images.shape[1:3],
         splits=splits,
         checksum=_checksum(prepared.key, known, where),
-        facts={**counted, **made, "bad_files": bad, "prepared": prepared.key, **known.facts},
+        facts={
+            **counted,
+            **made,
+            "bits": prepared.reading.bits,
+            "bad_files": bad,
+            "prepared": prepared.key,
+            **known.facts,
+        },
     )
 
 
 class RadiographSplit(Split):
-    """Prepared radiographs; copied to so many channels when they are read.
+    """Prepared images; grey ones are copied to so many channels when they are read.
 
     Args:
         places: the row of each image in the prepared set.
@@ -157,8 +165,13 @@ class RadiographSplit(Split):
     def preprocessing(self) -> Preprocessing:
         return self._prepared.options
 
+    @property
+    def reading(self) -> Reading:
+        return self._prepared.reading
+
     def images(self, indices: Rows) -> UInt8[np.ndarray, "n height width channel"]:
-        return np.repeat(self._grey(indices)[..., None], self._channels, axis=-1)
+        images = np.asarray(self._prepared.images[self._places[indices]])
+        return images if images.ndim == 4 else np.repeat(images[..., None], self._channels, axis=-1)
 
     def masks(self, indices: Rows, targets: Rows) -> dict[str, Bool[np.ndarray, "n height width"]]:
         if self._masks is None:
@@ -174,7 +187,8 @@ class RadiographSplit(Split):
         )
 
     def _grey(self, indices: Rows) -> UInt8[np.ndarray, "n height width"]:
-        return np.asarray(self._prepared.images[self._places[indices]])
+        images = np.asarray(self._prepared.images[self._places[indices]])
+        return luma(images) if images.ndim == 4 else images
 
 
 def _prepared(
@@ -194,6 +208,7 @@ def _prepared(
         [records.root / path for path in paths],
         options.preprocessing,
         cache=cache,
+        reading=options.reading,
         allowed_bad=max(options.allowed_bad * total - len(bad), 0.0) / max(len(paths), 1),
         progress=progress,
     )

@@ -1,4 +1,4 @@
-"""From a radiograph of any size to a square picture, and masks and boxes along with it."""
+"""From a picture of any size to a square one, and masks and boxes along with it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from PIL import Image
 from pydantic import ConfigDict, Field
 
 from xaibench.imaging.frame_crop import Bounds, CropOptions, crop_bounds
-from xaibench.types import Mask, Picture
+from xaibench.imaging.image_files import luma
+from xaibench.types import ColourPicture, Mask, Picture
 
-PREPROCESS_VERSION = 2  # raise it with every change that moves a pixel: caches are keyed by it
+PREPROCESS_VERSION = 3  # raise it with every change that moves a pixel: caches are keyed by it
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ class Placement:
     @property
     def pad(self) -> Bool[np.ndarray, "size size"]:
         """Where the prepared picture shows filled pixels."""
-        pad = np.ones((self.size, self.size), bool)
-        self.target.cut(pad)[:] = False
-        return pad
+        return _outside(self.target, self.size)
 
     def carry_mask(self, mask: Mask) -> Bool[np.ndarray, "size size"]:
         """Return the mask in the prepared picture: pixels at least half covered by it.
@@ -100,18 +99,19 @@ class Placement:
 class Prepared:
     """A prepared picture, and how it came about."""
 
-    image: UInt8[np.ndarray, "size size"]
+    image: UInt8[np.ndarray, "size size *colour"]
     placement: Placement
 
 
-def prepare(image: Picture, options: Preprocessing) -> Prepared:
+def prepare(image: Picture | ColourPicture, options: Preprocessing) -> Prepared:
     """Cut the dark frame, and resize what is left.
 
     The stages: ``image``, then ``bounds.cut(image)``, then the prepared ``image`` with its ``pad``.
     """
-    height, width = image.shape
+    height, width = image.shape[:2]
     whole = Bounds(0, height, 0, width)
-    bounds = whole if options.crop is None else crop_bounds(image, options.crop)
+    grey = image if image.ndim == 2 else luma(image)
+    bounds = whole if options.crop is None else crop_bounds(grey, options.crop)
     placement = place(height, width, bounds, options.resize)
     return Prepared(_placed(image, placement, options.resize), placement)
 
@@ -133,18 +133,29 @@ def place(height: int, width: int, bounds: Bounds, options: ResizeOptions) -> Pl
 
 
 def _placed(
-    image: Picture, placement: Placement, options: ResizeOptions
-) -> UInt8[np.ndarray, "size size"]:
+    image: Picture | ColourPicture, placement: Placement, options: ResizeOptions
+) -> UInt8[np.ndarray, "size size *colour"]:
     target = placement.target
     shown = _resized(placement.source.cut(image), target.shape)
     size = placement.size
-    around = ((target.top, size - target.bottom), (target.left, size - target.right))
+    around = [(target.top, size - target.bottom), (target.left, size - target.right)]
+    around += [(0, 0)] * (shown.ndim - 2)
     if options.pad_fill == "reflect":
         return np.pad(shown, around, mode="reflect")
-    return np.pad(shown, around, constant_values=int(np.median(shown)))
+    padded = np.pad(shown, around)
+    padded[_outside(target, size)] = np.median(shown, axis=(0, 1)).astype(np.uint8)
+    return padded
 
 
-def _resized(image: Picture, shape: tuple[int, int]) -> UInt8[np.ndarray, "rows columns"]:
+def _outside(target: Bounds, size: int) -> Bool[np.ndarray, "size size"]:
+    outside = np.ones((size, size), bool)
+    target.cut(outside)[:] = False
+    return outside
+
+
+def _resized(
+    image: Picture | ColourPicture, shape: tuple[int, int]
+) -> UInt8[np.ndarray, "rows columns *colour"]:
     """Return the image at another size: area interpolation down, linear up.
 
     Pillow's BOX filter is area interpolation in whole pixels: each pixel becomes the mean of the

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
-from xaibench.imaging.image_files import read_grey
+from xaibench.imaging.image_files import read_colour, read_grey
 from xaibench.imaging.preprocess import Prepared, Preprocessing, prepare
-from xaibench.types import Data, Picture
+from xaibench.types import ColourPicture, Data, Picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +25,13 @@ class Stages:
     """
 
     name: str
-    original: Picture
+    original: Picture | ColourPicture
     prepared: Prepared
-    cached: UInt8[np.ndarray, "size size"]
+    cached: UInt8[np.ndarray, "size size *colour"]
     options: Preprocessing
 
     @property
-    def cropped(self) -> UInt8[np.ndarray, "rows columns"]:
+    def cropped(self) -> UInt8[np.ndarray, "rows columns *colour"]:
         return self.prepared.placement.bounds.cut(self.original)
 
 
@@ -48,8 +48,11 @@ def draw_stages(data: Data, files: pd.DataFrame, count: int, seed: int) -> list[
     chosen = shuffled.assign(turn=turn).sort_values("turn", kind="stable")[:count]
     for row in chosen.itertuples(index=False):
         split = data.splits[row.split]
-        original = read_grey(Path(row.path))
+        reading = split.reading
+        read = read_colour if reading.colour else read_grey
+        original = read(Path(row.path), reading.bits or 16)
         prepared = prepare(original, split.preprocessing)
-        cached = split.images(np.array([row.index_in_split]))[0, ..., 0]
+        cached = split.images(np.array([row.index_in_split]))[0]
+        cached = cached if reading.colour else cached[..., 0]
         stages.append(Stages(Path(row.path).name, original, prepared, cached, split.preprocessing))
     return stages

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
 
+from xaibench.imaging import patients
 from xaibench.imaging.image_files import EXTENSIONS, is_meant
 from xaibench.imaging.lungs import lungs_masks
 from xaibench.imaging.picture_sets import Records
 from xaibench.imaging.recipe_folder import GeneratedSet, set_name
 from xaibench.imaging.true_masks import TrueMasks
+from xaibench.progress import Progress
 
 HANDLE = "paultimothymooney/chest-xray-pneumonia"
 """Kaggle's name of the set."""
@@ -24,6 +27,7 @@ FOLDERS = ("NORMAL", "PNEUMONIA")
 _DEEPEST = 4  # folders below the root in which the archive's own are sought
 _PERSON = re.compile(r"(person\d+)_")
 _STUDY = re.compile(r"((?:.*-)?im-\d+)(?:-\d+)+$")
+_DISEASE = re.compile(r"(?:bacteria|virus|normal)-(\d+)-\d+$")
 
 
 def clean_root(root: Path) -> Path | None:
@@ -40,18 +44,25 @@ def clean_root(root: Path) -> Path | None:
     return None
 
 
-def read_records(root: Path, made: GeneratedSet | None) -> Records:
+def read_records(
+    root: Path, made: GeneratedSet | None, patient: str | None, progress: Progress
+) -> Records:
     """Return all images below a clean root, pooled, with patients and labels.
+
+    Args:
+        patient: a regular expression that finds the patient in a path; None for the names that are
+            known of this set. How many images have another is said.
 
     A file that is no image, an image in a folder of neither class, and the images of a patient who
     is in both classes are bad, with the reason; their labels say nothing.
     """
     places = [root / name for name in (*PARTS, *FOLDERS) if (root / name).is_dir()]
     files = sorted(file for place in places for file in place.rglob("*") if _counts(file, root))
+    paths = [file.relative_to(root).as_posix() for file in files]
     table = pd.DataFrame(
         {
-            "path": [file.relative_to(root).as_posix() for file in files],
-            "patient": [patient_of_kermany(file.name) for file in files],
+            "path": paths,
+            "patient": _patients(paths, patient, progress),
             "folder": [file.parent.name for file in files],
             "bad": "",
         }
@@ -77,18 +88,37 @@ def read_records(root: Path, made: GeneratedSet | None) -> Records:
     )
 
 
+def _patients(paths: Sequence[str], pattern: str | None, progress: Progress) -> list[str]:
+    if pattern is not None:
+        return patients.by_pattern(paths, pattern)
+    if unknown := [path for path in paths if known_patient(path) is None]:
+        progress.say(
+            f"patients: the names of {len(unknown)} of {len(paths)} images are of no known pattern "
+            f"({PurePath(unknown[0]).name}, ...), so that each of these counts as a patient of its "
+            "own; where several are of one, they leak from training to test: name them by "
+            "`patient: REGEX`"
+        )
+    return [patient_of_kermany(path) for path in paths]
+
+
 def patient_of_kermany(name: str) -> str:
     """Return the patient of an image of the paediatric pneumonia set.
 
     ``person123_bacteria_45.jpeg`` is ``person123``, ``IM-0115-0001.jpeg`` is ``im-0115``, and
-    ``NORMAL2-IM-0666-0001.jpeg`` is ``normal2-im-0666``. Any other name is a patient of its own.
+    ``NORMAL2-IM-0666-0001.jpeg`` is ``normal2-im-0666``; in the original release
+    ``BACTERIA-1008087-0001.jpeg`` is ``1008087``. Any other name is a patient of its own.
 
     The archive numbers persons in several of its folders, and does not say whether a number is the
     same child everywhere. Taking it so is the safe side: two children in one split leak nothing.
     """
+    return known_patient(name) or PurePath(name).stem.lower()
+
+
+def known_patient(name: str) -> str | None:
+    """Return the patient that an image's name tells; None for a name of no known pattern."""
     stem = PurePath(name).stem.lower()
-    found = _PERSON.match(stem) or _STUDY.match(stem)
-    return found.group(1) if found else stem
+    found = _PERSON.match(stem) or _STUDY.match(stem) or _DISEASE.match(stem)
+    return found.group(1) if found else None
 
 
 def _holds_classes(folder: Path) -> bool:

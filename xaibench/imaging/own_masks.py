@@ -1,0 +1,139 @@
+"""Where the evidence is, as a user says it: a mask's file, or boxes, of images that have one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from jaxtyping import Bool
+from PIL import Image, ImageOps
+
+from xaibench.errors import UserError
+from xaibench.imaging.checksums import file_checksums
+from xaibench.imaging.image_files import EXTENSIONS, MAX_PIXELS
+from xaibench.imaging.picture_sets import Asked
+from xaibench.progress import Progress
+from xaibench.types import Mask
+
+NAME = "evidence"
+_COLOURS = ("RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr")
+
+
+@dataclass(frozen=True)
+class OwnMasks:
+    """Where the evidence for an image's own label is; all False for others, and without a file.
+
+    Attributes:
+        files: path of an image -> its mask's file.
+    """
+
+    files: Mapping[str, Path]
+
+    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
+        return _evidence(
+            asked, lambda path, size: read_own_mask(self.files[path], size), self.files
+        )
+
+
+@dataclass(frozen=True)
+class OwnBoxes:
+    """The same from boxes: left, top, width and height in pixels of the file's image."""
+
+    boxes: Mapping[str, Sequence[tuple[float, ...]]]
+
+    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
+        return _evidence(asked, lambda path, size: boxed(self.boxes[path], size), self.boxes)
+
+
+def boxed(boxes: Iterable[tuple[float, ...]], size: tuple[int, int]) -> Mask:
+    """Return the pixels whose middles lie in one of the boxes; what is outside the image is cut."""
+    rows, columns = (np.arange(side)[:, None] + 0.5 for side in size)
+    inside = np.zeros(size, bool)
+    for left, top, width, height in boxes:
+        down = (rows >= top) & (rows < top + height)
+        across = (columns >= left) & (columns < left + width)
+        inside |= down & across.T
+    return inside
+
+
+def masks_known(files: Mapping[str, Path], cache: Path, progress: Progress) -> str:
+    """Return what a set of masks follows from: each image's path and its mask's checksum."""
+    sums = file_checksums(list(files.values()), cache, progress)
+    return "\n".join(f"{path} {md5}" for path, md5 in zip(files, sums, strict=True))
+
+
+def _evidence(
+    asked: Asked,
+    read: Callable[[str, tuple[int, int]], Mask],
+    there: Container[str],
+) -> dict[str, Bool[np.ndarray, "n size size"]]:
+    masks = []
+    for row, shows in zip(asked.rows.itertuples(index=False), _shows(asked), strict=True):
+        size = int(row.height), int(row.width)
+        known = shows and row.path in there
+        masks.append(read(row.path, size) if known else np.zeros(size, bool))
+    return {NAME: asked.carry(masks)}
+
+
+def find_masks(folder: Path, paths: Sequence[str], suffix: str) -> dict[str, Path]:
+    """Return path of an image -> its mask: ``folder / PATH`` with ``suffix`` behind its stem.
+
+    The extension may be that of any image file. Images without a mask are left out.
+
+    Raises:
+        UserError: there is no such folder, or no image has a mask in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"masks: {folder} is no folder (working directory {Path.cwd()})")
+    found = {}
+    for path in paths:
+        bare = PurePosixPath(path)
+        stem = folder / bare.with_name(f"{bare.stem}{suffix}")
+        tried = [stem.with_name(f"{stem.name}{bare.suffix}")]
+        tried += [stem.with_name(f"{stem.name}{end}") for end in sorted(EXTENSIONS)]
+        if file := next((file for file in tried if file.is_file()), None):
+            found[path] = file
+    if not found:
+        wanted = PurePosixPath(paths[0]).with_suffix("") if paths else "PATH"
+        raise UserError(
+            f"masks: {folder} has a mask of none of the {len(paths)} images; looked for "
+            f"{wanted}{suffix} with an image's extension"
+        )
+    return found
+
+
+def read_own_mask(file: Path, size: tuple[int, int]) -> Mask:
+    """Return the pixels above half of the file's brightest one, the right way up.
+
+    So 0 and 1, 0 and 255, and a JPEG's shades of both are all understood.
+
+    Args:
+        size: height and width that the mask must have, its image's.
+    """
+    try:
+        with Image.open(file) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise UserError(f"masks: {file} has over {MAX_PIXELS} pixels")
+            turned = ImageOps.exif_transpose(opened)
+            grey = turned.convert("L") if turned.mode in _COLOURS else turned
+            values = np.asarray(grey).astype(np.float32)
+    except UserError:
+        raise
+    except Exception as error:  # decoders of broken bytes raise nearly anything
+        raise UserError(
+            f"masks: {file} cannot be read as an image ({error}); mend or remove it"
+        ) from None
+    if values.shape != size:
+        raise UserError(
+            f"masks: {file} has {values.shape[0]} x {values.shape[1]} pixels, its image "
+            f"{size[0]} x {size[1]}; they must be the same"
+        )
+    return values > values.max() / 2
+
+
+def _shows(asked: Asked) -> Bool[np.ndarray, " n"]:
+    if asked.labels.ndim == 1:
+        return asked.labels == asked.targets
+    return np.take_along_axis(asked.labels, asked.targets[:, None], axis=1)[:, 0] >= 0.5

@@ -1,0 +1,76 @@
+"""Which patient (or slide, or subject) an image is of, told from its path or a table beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from xaibench.errors import UserError
+
+_NAMED = 3
+UNKNOWN = (
+    "patients: not known, so that each image counts as a patient of its own; where several are of "
+    "one, they leak from training to test: name them by `patient: REGEX` or `groups: TABLE`"
+)
+"""What is said, loudly, where nobody says of whom the images are."""
+
+
+def check_pattern(pattern: str | None) -> None:
+    """Raise UserError for a pattern that is none, or has several groups and none named patient."""
+    if pattern is None:
+        return
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UserError(
+            f"patient: {pattern!r} is no regular expression ({error}); such as '(p\\d+)_'"
+        ) from None
+    if compiled.groups > 1 and "patient" not in compiled.groupindex:
+        raise UserError(
+            f"patient: {pattern!r} has {compiled.groups} groups; keep one, or name the one that is "
+            "the patient: (?P<patient>...)"
+        )
+
+
+def by_pattern(paths: Sequence[str], pattern: str) -> list[str]:
+    """Return the patient of each path: what the pattern finds first in it.
+
+    That is its group ``patient``, or its only group, or the whole that was found.
+
+    Raises:
+        UserError: paths in which it finds nothing.
+    """
+    compiled = re.compile(pattern)
+    which = "patient" if "patient" in compiled.groupindex else compiled.groups
+    found = [compiled.search(path) for path in paths]
+    lost = [path for path, match in zip(paths, found, strict=True) if not (match and match[which])]
+    if lost:
+        raise UserError(
+            f"patient: {pattern!r} finds nothing in {len(lost)} of {len(paths)} paths "
+            f"({', '.join(lost[:_NAMED])}); mend it, or name patients by a table (groups)"
+        )
+    return [match[which] for match in found]
+
+
+def by_table(paths: Sequence[str], table: pd.DataFrame, file: Path) -> list[str]:
+    """Return the patient of each path from a table with the columns ``path`` and ``patient``.
+
+    Raises:
+        UserError: a column or a path that it lacks, a path with two patients.
+    """
+    for column in ("path", "patient"):
+        if column not in table:
+            raise UserError(f"groups: {file} lacks the column {column!r}; has {', '.join(table)}")
+    known = table.dropna(subset=["path", "patient"]).drop_duplicates(["path", "patient"])
+    if (twice := known["path"].duplicated()).any():
+        raise UserError(f"groups: {file} gives {known['path'][twice].iloc[0]} two patients")
+    patients = known.set_index("path")["patient"]
+    if lost := [path for path in paths if path not in patients.index]:
+        raise UserError(
+            f"groups: {file} lacks {len(lost)} of {len(paths)} images "
+            f"({', '.join(lost[:_NAMED])}); paths are those below root, with /"
+        )
+    return [str(patient) for patient in patients.loc[list(paths)]]
