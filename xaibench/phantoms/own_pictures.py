@@ -46,6 +46,21 @@ def draw_table(folder: Path) -> Path:
     return folder
 
 
+def draw_arrays(folder: Path) -> Path:
+    """Write ``arrays.npz`` with images, labels, groups and masks; return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cases = [(c, p, n) for c in range(2) for p in range(PATIENTS) for n in range(2)]
+    pairs = [drawn(label, seed=[label, patient, number]) for label, patient, number in cases]
+    np.savez_compressed(
+        folder / "arrays.npz",
+        images=np.stack([image for image, _ in pairs]),
+        masks=np.stack([mask for _, mask in pairs]),
+        labels=np.array([label for label, _, _ in cases]),
+        groups=np.array([f"p{label * PATIENTS + patient:02}" for label, patient, _ in cases]),
+    )
+    return folder / "arrays.npz"
+
+
 def drawn(label: int, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return a picture (SIDE, SIDE, 3) in noise, and its mask: 255 on the square of label 1."""
     rng = np.random.default_rng(seed)
