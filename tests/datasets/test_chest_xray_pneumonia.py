@@ -86,14 +86,14 @@ def test_the_shallowest_clean_root_is_taken(tmp_path):
     # The archive's inner copy and the copies of other systems are not pooled with it.
     picture(root / "__MACOSX/train/NORMAL/IM-0002-0001.jpeg")
     picture(root / "train/NORMAL/._IM-0001-0001.jpeg", format="JPEG")
-    assert len(read_records(root, None).table) == 4
+    assert len(read_records(root, None, None, SilentProgress()).table) == 4
 
 
 def test_classes_without_split_folders_are_found_too(tmp_path):
     picture(tmp_path / "NORMAL" / "IM-0001-0001.JPG", format="JPEG")
     picture(tmp_path / "PNEUMONIA" / "person1_virus_1.PNG", format="PNG")
     assert clean_root(tmp_path) == tmp_path
-    found = read_records(tmp_path, None)
+    found = read_records(tmp_path, None, None, SilentProgress())
     assert found.table["bad"].tolist() == ["", ""]
     assert found.labels.tolist() == [0, 1]
 
@@ -184,7 +184,7 @@ def test_the_stand_in_is_named_and_sized_as_asked(tmp_path, opened, monkeypatch)
 def test_generated_files_are_named_and_made_like_the_original(generated):
     root = clean_root(generated)
     assert KermanyPhantoms.made(root).recipe["shortcut_rate"] == 0.9
-    found = read_records(root, None)
+    found = read_records(root, None, None, SilentProgress())
     assert set(found.table["bad"]) == {""}
     assert {path.split("/")[0] for path in found.table["path"]} == {"train", "val", "test"}
     assert 0.6 < found.labels.mean() < 0.8
@@ -219,7 +219,7 @@ def test_without_a_marker_no_mask_of_one_is_written(tmp_path):
 def test_a_damaged_mask_or_recipe_is_named(generated, tmp_path, opened):
     root = tmp_path / "set"
     shutil.copytree(generated, root)
-    path = read_records(clean_root(root), None).table["path"][0]
+    path = read_records(clean_root(root), None, None, SilentProgress()).table["path"][0]
     mask = (root / "masks" / "lungs" / path).with_suffix(".png")
     mask.write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"no readable mask .*generate the set anew"):

@@ -40,7 +40,7 @@ def made(monkeypatch) -> list[Path]:
     """Every file that is read from now on."""
     read: list[Path] = []
 
-    def listening(path: Path) -> np.ndarray:
+    def listening(path, bits) -> np.ndarray:
         read.append(path)
         return read_grey(path)
 
@@ -142,7 +142,7 @@ def test_what_was_allowed_once_is_not_allowed_for_ever(files):
 
 
 def test_an_interruption_leaves_nothing(files, tmp_path, monkeypatch):
-    def interrupted(path: Path) -> np.ndarray:
+    def interrupted(path, bits) -> np.ndarray:
         if path == files[3]:
             raise KeyboardInterrupt
         return read_grey(path)

@@ -15,7 +15,15 @@ from PIL import Image
 
 from xaibench.errors import UserError
 from xaibench.imaging import image_files
-from xaibench.imaging.image_files import BadImage, check_bad, find_images, read_all, read_grey
+from xaibench.imaging.image_files import (
+    BadImage,
+    check_bad,
+    find_images,
+    luma,
+    read_all,
+    read_colour,
+    read_grey,
+)
 from xaibench.progress import Progress, SilentProgress
 
 GREY = np.random.default_rng(0).integers(0, 256, (12, 17), dtype=np.uint8)
@@ -236,3 +244,82 @@ def test_the_share_allowed_is_inclusive(bad, allowed, passes):
 def test_an_error_that_is_no_bad_image_ends_the_reading():
     with pytest.raises(ValueError, match="invalid literal"):
         read(["1.png", "x.png", *(f"{i}.png" for i in range(20))], 0.5, SilentProgress())
+
+
+RGB = np.random.default_rng(2).integers(0, 256, (12, 17, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_read_the_right_way_up(tmp_path, orientation):
+    """The camera's note says how the stored rows lie; Pillow's own constants are the twin."""
+    stored = Image.fromarray(RGB)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "o.png", exif=exif)
+    turns = [None, 0, 3, 1, 5, 4, 6, 2]  # of Image.Transpose, by orientation - 1
+    turn = turns[orientation - 1]
+    upright = RGB if turn is None else np.asarray(stored.transpose(Image.Transpose(turn)))
+    assert np.array_equal(read_colour(tmp_path / "o.png"), upright)
+    assert read_grey(tmp_path / "o.png").shape == upright.shape[:2]
+
+
+def test_a_photograph_that_lies_on_its_side_is_turned(tmp_path):
+    tall = np.zeros((40, 20, 3), np.uint8)
+    tall[:10] = 255  # the sky
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(tall)).save(tmp_path / "side.jpg", exif=exif, quality=95)
+    found = read_grey(tmp_path / "side.jpg")
+    assert found.shape == (40, 20)
+    assert found[:8].min() > 200
+    assert found[14:].max() < 60
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_the_bits_say_what_is_white(tmp_path, bits):
+    top = 2**bits - 1
+    wide = np.array([[0, 1, top // 2, top - 1, top]], np.uint16)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    twin = [int(int(value) * 255 / top + 0.5) for value in wide[0]]
+    assert read_grey(tmp_path / "wide.png", bits).tolist() == [twin]
+    assert read_colour(tmp_path / "wide.png", bits)[0].tolist() == [[v] * 3 for v in twin]
+
+
+def test_a_value_beyond_the_bits_is_bad(tmp_path):
+    Image.fromarray(np.array([[0, 4096]], np.uint16)).save(tmp_path / "wide.png")
+    with pytest.raises(BadImage, match=r"pixels of more than 12 bits \(0 to 4096\)"):
+        read_grey(tmp_path / "wide.png", bits=12)
+
+
+def test_colours_are_read_as_they_are(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "c.png")
+    assert np.array_equal(read_colour(tmp_path / "c.png"), RGB)
+    Image.fromarray(RGB).convert("RGBA").save(tmp_path / "a.png")
+    assert np.array_equal(read_colour(tmp_path / "a.png"), RGB)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_grey_of_every_kind_is_copied_to_the_colours(tmp_path, kind):
+    ending = "TIFF" if kind == "I" else "png"
+    kinds()[kind].save(tmp_path / f"g.{ending}")
+    assert np.array_equal(read_colour(tmp_path / f"g.{ending}"), np.stack([GREY] * 3, -1))
+
+
+def test_cmyk_is_read(tmp_path):
+    Image.new("CMYK", (3, 2), (0, 255, 255, 0)).save(tmp_path / "k.jpg", quality=100)
+    red, green, blue = read_colour(tmp_path / "k.jpg")[0, 0]
+    assert red > 200
+    assert max(green, blue) < 60
+
+
+@pytest.mark.parametrize("ending", ["gif", "tif", "png", "webp"])
+def test_a_file_of_several_pictures_is_bad(tmp_path, ending):
+    frames = [Image.fromarray(np.full((8, 8), level, np.uint8)) for level in (0, 90, 200)]
+    frames[0].save(tmp_path / f"many.{ending}", save_all=True, append_images=frames[1:])
+    with pytest.raises(BadImage, match="holds 3 pictures; save the one that is meant"):
+        read_grey(tmp_path / f"many.{ending}")
+
+
+def test_luma_is_pillows():
+    assert np.array_equal(luma(RGB), np.asarray(Image.fromarray(RGB).convert("L")))
+    assert np.array_equal(luma(np.stack([RGB, RGB]))[1], luma(RGB))

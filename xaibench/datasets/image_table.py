@@ -157,7 +157,7 @@ class ImageTable(OwnPictures):
         if self.group is not None:
             if (empty := images[self.group].isna()).any():
                 raise UserError(f"group: line {empty.idxmax()} has nothing in {self.group!r}")
-            return images[self.group].to_numpy()
+            return images[self.group].tolist()
         paths = images["_path"].tolist()
         if self.patient is not None:
             return patients.by_pattern(paths, self.patient)

@@ -33,7 +33,9 @@ class Bounds(NamedTuple):
     def shape(self) -> tuple[int, int]:
         return self.bottom - self.top, self.right - self.left
 
-    def cut(self, image: Shaped[np.ndarray, "height width"]) -> Shaped[np.ndarray, "rows columns"]:
+    def cut(
+        self, image: Shaped[np.ndarray, "height width *colour"]
+    ) -> Shaped[np.ndarray, "rows columns *colour"]:
         """Return this part of the image, as a view."""
         return image[self.top : self.bottom, self.left : self.right]
 

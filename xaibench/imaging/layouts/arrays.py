@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import h5py
 import numpy as np
@@ -22,12 +21,8 @@ WHOLE = "all"
 _CHUNK = 64  # images looked at at once
 _CHANNELS = (1, 3)
 
-
-class Stored(Protocol):
-    """An array in memory or in a file."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
+Stored = np.ndarray | h5py.Dataset
+"""An array in memory, mapped, or in a file."""
 
 
 @dataclass(frozen=True)
