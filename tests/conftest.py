@@ -11,6 +11,7 @@ import torch
 # The tests' models are so small that a second thread costs more than it gives, and on a busy
 # machine threads wait for each other.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 
 
 @pytest.fixture(scope="session")

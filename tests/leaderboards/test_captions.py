@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -84,6 +85,8 @@ def test_letters_that_nobody_can_read_are_left_out_and_said_to_be(letters, shown
     assert table.cell("lime", "road").letters == (letters if shown else "")
     assert table.cell("edge", "road").letters == ("a" if shown else "")
     assert table.cell("lime", "deletion").letters != ""
+    summary["letters"] = np.nan  # nothing is ranked
+    assert captions.lettered_out(summary) == {}
 
 
 def test_images_that_are_their_own_groups_are_said_to_be_so():

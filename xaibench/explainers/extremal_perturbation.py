@@ -49,6 +49,7 @@ class ExtremalPerturbation(Explainer):
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("gradients",)
+    checked_with: ClassVar[dict[str, int]] = {"steps": 10}
 
     areas: Annotated[
         tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1, strict=False)

@@ -83,8 +83,9 @@ def lettered_out(summary: pd.DataFrame) -> dict[str, int]:
     """Return the metrics that have a cell of too many letters, and how many letters they need."""
     needed = {}
     for metric, rows in summary.groupby("metric", sort=False):
-        letters = [re.findall(r"[a-z]\d*", cell) for cell in rows["letters"].fillna("")]
-        if max(map(len, letters)) > MOST_LETTERS:
+        known = rows["letters"].dropna()  # without a value there are none
+        letters = [re.findall(r"[a-z]\d*", cell) for cell in known]
+        if max(map(len, letters), default=0) > MOST_LETTERS:
             needed[metric] = len({letter for cell in letters for letter in cell})
     return needed
 
