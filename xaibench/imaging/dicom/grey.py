@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Integer, Shaped, UInt8
+from jaxtyping import Integer, Num, UInt8
 
 from xaibench.imaging.dicom.refused import Refused
 from xaibench.imaging.dicom.rules import Rules
@@ -42,7 +42,7 @@ def grey_picture(
 def _shown(
     stored: Integer[np.ndarray, "*shape"], rules: Rules, span: tuple[float, float]
 ) -> UInt8[np.ndarray, "*shape"]:
-    values: Shaped[np.ndarray, "*shape"] = rules.modality(stored)
+    values: Num[np.ndarray, "*shape"] = rules.modality(stored)
     if rules.voi is not None:
         values = rules.voi(values)
     low, high = span

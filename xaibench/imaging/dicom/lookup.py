@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped, UInt16
+from jaxtyping import Num, Shaped, UInt16
 from pydicom.dataset import Dataset
 
 from xaibench.imaging.dicom.refused import Refused
@@ -33,9 +33,7 @@ class Table:
     def span(self) -> tuple[float, float]:
         return 0.0, 2.0**self.bits - 1
 
-    def __call__(
-        self, values: Float[np.ndarray, "*shape"] | Int[np.ndarray, "*shape"]
-    ) -> UInt16[np.ndarray, "*shape"]:
+    def __call__(self, values: Num[np.ndarray, "*shape"]) -> UInt16[np.ndarray, "*shape"]:
         """Look values up; fractions are rounded to the nearest input."""
         places = np.floor(values + 0.5).astype(np.int64) - self.first
         return self.entries[np.clip(places, 0, len(self.entries) - 1)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Num
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels import apply_windowing
 
@@ -41,7 +41,7 @@ class Rescale:
     slope: float
     intercept: float
 
-    def __call__(self, values: Shaped[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    def __call__(self, values: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         return values * self.slope + self.intercept
 
 
@@ -61,7 +61,7 @@ class Window:
     def span(self) -> tuple[float, float]:
         return 0.0, 255.0
 
-    def __call__(self, values: Shaped[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    def __call__(self, values: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         with np.errstate(over="ignore"):  # of a sigmoid far below its centre, which is 0
             return apply_windowing(values.astype(np.float64), self.rule)
 
