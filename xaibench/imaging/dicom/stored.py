@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Integer
 from pydicom.dataset import FileDataset
+from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
 from pydicom.pixels.utils import get_expected_length
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from xaibench.errors import UserError
 from xaibench.imaging import image_files
@@ -18,6 +19,7 @@ from xaibench.imaging.dicom.refused import Refused
 
 _FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
 KEYWORDS = (
+    "SOPClassUID",
     "SamplesPerPixel",
     "PhotometricInterpretation",
     "PlanarConfiguration",
@@ -33,6 +35,9 @@ KEYWORDS = (
     "PixelData",
     *_FLOATS,
 )
+
+_ENDED = frozenset((*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes))
+_END = b"\xff\xd9"  # a marker, which the code before it cannot contain (ISO/IEC 10918-1, B.1.1.3)
 
 _ALLOCATED = (1, 8, 16, 32)
 _GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")  # of one sample a pixel
@@ -69,7 +74,7 @@ def layout_of(dataset: FileDataset) -> Layout:
     if any(keyword in dataset for keyword in _FLOATS):
         raise Refused("has floating-point pixels, whose range is unknown")
     if not dataset.get("PixelData"):
-        raise Refused("has no pixels")
+        raise Refused(_without_pixels(dataset))
     whole = lambda keyword: _whole(dataset, keyword)
     layout = Layout(
         rows=whole("Rows"),
@@ -124,14 +129,40 @@ def decoded(
             "pip install 'xaibench[dicom]'"
         )
     try:
+        if syntax in _ENDED:
+            _check_ends(dataset, frames)
         for values, made in decoder.iter_array(dataset, indices=frames):
             yield values, str(made["photometric_interpretation"])
+    except Refused:
+        raise
     except Exception as error:  # decoders of broken bytes raise nearly anything
         raise Refused(f"cannot be decoded ({_words(error)})") from None
 
 
 def little_endian(dataset: FileDataset) -> bool:
     return bool(_syntax(dataset).is_little_endian)
+
+
+def _check_ends(dataset: FileDataset, frames: Sequence[int]) -> None:
+    """Raise Refused where the code of a frame breaks off: libjpeg gives what it has until then."""
+    offsets = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
+    for frame in frames:
+        code = get_frame(
+            dataset.PixelData,
+            frame,
+            number_of_frames=_whole(dataset, "NumberOfFrames", 1) or 1,
+            extended_offsets=offsets if all(offsets) else None,
+        )
+        if _END not in code:
+            raise Refused("is truncated: the code of its pixels has no end")
+
+
+def _without_pixels(dataset: FileDataset) -> str:
+    kind = dataset.get("SOPClassUID")
+    if isinstance(kind, UID) and kind.keyword:  # which the standard knows
+        return f"has no pixels: it is a file of {kind.name}"
+    # Of a file that ends within encoded pixels pydicom leaves nothing.
+    return "has no pixels, or ends before they do"
 
 
 def _photometric(value: object) -> str:
