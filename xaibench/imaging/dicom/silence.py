@@ -1,0 +1,40 @@
+"""pydicom's warnings, which may repeat values of the header, kept from everyone."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from types import TracebackType
+
+
+class _Silence:
+    """No warnings while any thread is inside.
+
+    `warnings.catch_warnings` alone is for one thread: of two that overlap, the first to leave
+    would bring the warnings back for the other, and the last would leave them off.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._caught = warnings.catch_warnings(action="ignore")
+                self._caught.__enter__()
+            self._inside += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._caught.__exit__(None, None, None)
+
+
+silence = _Silence()
