@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -127,14 +128,73 @@ def test_an_empty_file_holds_nothing(path, text):
 
 
 def test_bytes_that_are_no_text_are_refused(path):
-    path.write_bytes(b"name: \xff\xfe\n")
-    assert refused(path).startswith(f"{path}: no valid YAML: ")
+    path.write_bytes(b"a: 1\nname: \xff\xfe\n")
+    assert refused(path) == f"{path}:2: is no UTF-8 (byte 0xff); save it as UTF-8"
 
 
 def test_a_missing_file_is_named_with_the_working_directory(tmp_path):
     missing = tmp_path / "no.yaml"
     assert refused(missing) == f"{missing}: no such config (working directory {Path.cwd()})"
-    assert refused(tmp_path).startswith(f"{tmp_path}: no such config")
+    assert refused(tmp_path) == f"{tmp_path}: is a folder; name a config, a YAML file"
+
+
+def laughs(levels: int) -> str:
+    """Return anchors of ten aliases each to the one before."""
+    lines = ["a0: &a0 [x]"]
+    for level in range(1, levels):
+        inside = ", ".join([f"*a{level - 1}"] * 10)
+        lines.append(f"a{level}: &a{level} [{inside}]")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (laughs(30), r"with its aliases \(\*\) written out the config has over 100000 values"),
+        ("[" * 100_000, "is nested more than 50 levels deep"),
+        ("a: " + "[" * 60 + "]" * 60, ":1: is nested more than 50 levels deep"),
+        ("a: 1\n" + "".join(f"{' ' * at}b:\n" for at in range(900)), "more than 50 levels"),
+        ("a: &x [*x]", r":1: an alias \(\*\) stands inside its own anchor"),
+        ("# " + "x" * 2_000_000, "has 2000002 bytes; a config has at most 1048576"),
+        ("a: 1\nb: \x00", "special characters are not allowed"),
+        ('a: "\\0"', r":1: '\\x00' holds a character that is no text"),
+        ('a: "\\ud800"', "holds a character that is no text"),
+        (f"a: {10**40}", r":1: the number 1000\S+ is too large"),
+        ("a: !!int x", ":1: 'x' is no valid int; quote text"),
+        ('a: !!int ""', ":1: '' is no valid int"),
+        ("a: !!timestamp x", ":1: 'x' is no valid timestamp"),
+        ("a: !!bool maybe", ":1: 'maybe' is no valid bool"),
+        ("? [a]\n: 1", ":1: a key must be text, and is a list or a mapping"),
+    ],
+    ids=range(15),
+)
+def test_what_nobody_means_is_refused_at_once(path, text, said):
+    path.write_text(text)
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=said) as caught:
+        Document.read(path)
+    assert time.monotonic() - begun < 10
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_anchors_as_people_use_them_are_read(path):
+    path.write_text("a: &few {x: 1, y: [1, 2]}\n" + "".join(f"b{i}: *few\n" for i in range(500)))
+    document = Document.read(path)
+    assert document.data["b499"] == {"x": 1, "y": [1, 2]}
+
+
+def test_an_override_is_held_to_the_same(path):
+    assert "is nested more than 50 levels deep" in refused(path, f"a={'[' * 100_000}")
+    assert "written out the config has over 100000" in refused(path, f"a={flow_laughs(30)}")
+
+
+def flow_laughs(levels: int) -> str:
+    lists = ["&a0 [x]"]
+    for level in range(1, levels):
+        inside = ", ".join([f"*a{level - 1}"] * 10)
+        lists.append(f"&a{level} [{inside}]")
+    return f"[{', '.join(lists)}]"
 
 
 @pytest.mark.parametrize("text", ["1e-4", "1E-4", "0.1e-3", "1.e-4", "100e-6"])

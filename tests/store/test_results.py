@@ -68,10 +68,10 @@ def test_a_cell_that_breaks_off_leaves_nothing(folder, monkeypatch):
     cell = Cell("cam", 0)
 
     def full_disk(*_: object, **__: object) -> None:
-        raise OSError("no space left")
+        raise OSError("no space left on device")
 
     monkeypatch.setattr(module.np, "save", full_disk)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(UserError, match="cam: cannot be written: No space left on device; make"):
         folder.write(cell, result(cell))
     assert not folder.has(cell)
     assert everything_under(folder.path) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jinja2
 
-from xaibench.atomic import write_text
+from xaibench.atomic import check_writable, write_text
 from xaibench.errors import UserError, did_you_mean
 from xaibench.registry import KINDS, Registry
 
@@ -88,6 +88,7 @@ class Starter:
                 f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already, and "
                 "nothing is overwritten; choose another name or --dir"
             )
+        check_writable(folder, "--dir")
         for path, text in texts.items():
             write_text(path, text)
         return list(texts)

@@ -13,6 +13,7 @@ import typer
 import typer.core
 
 from xaibench import __version__
+from xaibench.atomic import refusal
 from xaibench.cli import board, check, data, new, plugins, run, show, verify
 from xaibench.errors import PluginError, UserError
 
@@ -64,6 +65,11 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"xaibench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:  # such as a full disk; another one is a mistake of ours
+        if (told := refusal(error)) is None:
+            raise
+        print(f"xaibench: {told}", file=sys.stderr)
         sys.exit(2)
     except PluginError as error:
         print(f"xaibench: a plugin breaks its contract: {error}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xaibench.atomic import write_text
+from xaibench.atomic import check_writable, write_text
 from xaibench.progress import for_terminal
 
 app = typer.Typer()
@@ -37,6 +37,8 @@ def leaderboard(
     from xaibench.leaderboards.board import make
     from xaibench.leaderboards.views import View, chosen_format, shown
 
+    if out:
+        check_writable(out, "--out")
     if not (metrics or by or ending):
         print(make(*folders, out=out))
         return
@@ -61,6 +63,8 @@ def compare(
     from xaibench.leaderboards.comparison import compare, markdown, write
     from xaibench.store.finished import FinishedRun
 
+    if out:
+        check_writable(out, "--out")
     found, names = compare(FinishedRun(first), FinishedRun(second)), (str(first), str(second))
     if out:
         write(found, names, out)
@@ -73,6 +77,8 @@ def report(folder: Annotated[Path, typer.Argument(help="folder of a finished run
     from xaibench.runs.present import present
     from xaibench.store.seal import resealed
 
+    if folder.is_dir():
+        check_writable(folder, "report")
     with for_terminal() as progress, resealed(folder):
         present(folder, progress)
     print(f"Report: {folder / 'report.html'}")

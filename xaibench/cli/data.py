@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xaibench.atomic import write_text
+from xaibench.atomic import check_writable, write_text
 from xaibench.cli.options import Plugins
 from xaibench.progress import for_terminal
 
@@ -63,8 +63,14 @@ class Request:
         return load_dataset(self.name, self.root, settings, plugins, with_files=with_files)
 
     def data(self) -> Data:
+        self.check_folders()
         with for_terminal() as progress:
             return self.dataset().open(seed=self.seed, cache=self.cache, progress=progress)
+
+    def check_folders(self) -> None:
+        """Raise UserError where files cannot go where they shall."""
+        check_writable(self.cache, "--cache")
+        check_writable(self.out or Path("results/data"), "--out")
 
     def folder(self, true_name: str) -> Path:
         return self.out or Path("results/data") / true_name
@@ -193,6 +199,7 @@ def check(
 
     from xaibench.imaging.inspection.odd_pictures import odd_pictures
 
+    asked.check_folders()
     dataset = asked.dataset()
     if any(field.name == "allowed_bad" for field in dataclasses.fields(dataset)):
         # Every bad file is to be named; how many may be is judged here.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaibench.config.checking import checked
+from xaibench.config.contradictions import check_task
 from xaibench.config.document import Document, Place
 from xaibench.config.grids import Row, rows_of
 from xaibench.config.parameters import parameters_of
@@ -49,7 +50,13 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
     plugins = {kind: _plugin(kind, (kind,), document, registry) for kind in ("dataset", "model")}
     for kind, labels in {"explainer": plain.explainers, "metric": plain.metrics}.items():
         plugins[f"{kind}s"] = _rows(kind, labels, document, registry)
-    return RunConfig(**dict(plain) | plugins | {"plugins": tuple(map(str, files))})
+    config = RunConfig(**dict(plain) | plugins | {"plugins": tuple(map(str, files))})
+    try:
+        check_task(config, config.dataset.task)
+    except UserError as error:
+        key, _, said = str(error).partition(": ")
+        raise document.error(tuple(key.split(".")), said) from None
+    return config
 
 
 def _plugin_file(at: int, document: Document) -> Path:

@@ -14,14 +14,16 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, NonNegativeInt
 
+from xaibench.atomic import check_writable
 from xaibench.errors import UserError, did_you_mean
 from xaibench.imaging.image_files import Reading
 from xaibench.imaging.picture_sets import PictureOptions, Records, radiograph_data
 from xaibench.imaging.preprocess import CropOptions, Preprocessing, ResizeOptions
 from xaibench.imaging.split_of_images import SplitOptions
+from xaibench.imaging.splits import MANIFESTS
 from xaibench.phantoms.base import Phantoms
 from xaibench.progress import Progress
-from xaibench.types import Data
+from xaibench.types import Data, Task
 
 Fractions = tuple[float, float, float]
 
@@ -32,6 +34,9 @@ class Dataset(ABC):
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     kind: ClassVar[str] = "dataset"
     name: ClassVar[str]
+    task: ClassVar[Task | None] = None
+    """Of every `Data` that it opens, if that is known before; a config that contradicts is refused.
+    """
     expected: ClassVar[Mapping[str, str]] = {}
     """Check -> why it fails, and may, for ``xaibench check``; the check must fail then."""
 
@@ -127,6 +132,7 @@ class FileDataset(Dataset):
         self.validate()
         there = self._fetched(progress) if self.when_missing == "download" else self._found()
         if there is None:
+            check_writable(self.synthetic.root, "synthetic.root")
             self.synthetic.write(progress)
             there = self.find(self.synthetic.root)
         return self.read(there, seed=seed, cache=cache, progress=progress)
@@ -135,6 +141,8 @@ class FileDataset(Dataset):
         return None if self.root is None else self.find(self.root)
 
     def _fetched(self, progress: Progress) -> Path:
+        if self._found() is None and self.root is not None:
+            check_writable(self.root, "root")
         fetched = self.fetch(progress)
         if (there := self.find(fetched)) is None:
             raise UserError(
@@ -173,7 +181,10 @@ class PictureDataset(FileDataset):
         """Read the table of labels in a folder that was found."""
 
     def read(self, files: Path, *, seed: int, cache: Path, progress: Progress) -> Data:
-        split = SplitOptions(self.fractions, self.split_seed, self.manifests)
+        kept = self.manifests
+        if kept is not None and not any((kept / name).exists() for name in MANIFESTS.values()):
+            check_writable(kept, "manifests")
+        split = SplitOptions(self.fractions, self.split_seed, kept)
         options = PictureOptions(self.preprocessing, self.channels, split, self.allowed_bad)
         return radiograph_data(self.records(files, progress), options, cache, progress)
 

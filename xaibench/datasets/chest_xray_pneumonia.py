@@ -15,6 +15,7 @@ from xaibench.imaging.preprocess import CropOptions
 from xaibench.phantoms.chest_xray_pneumonia import KermanyPhantoms
 from xaibench.progress import Progress
 from xaibench.registry import register
+from xaibench.types import Task
 
 
 @register("dataset")
@@ -37,6 +38,7 @@ class ChestXrayPneumonia(CroppedDataset):
     lungs are the same for either class.
     """
 
+    task: ClassVar[Task | None] = "binary"
     how: ClassVar[str] = f"unpack {kaggle.SITE}/datasets/{HANDLE} there"
     lacks: ClassVar[str] = f"holds no folders {' and '.join(FOLDERS)}"
     fetchable: ClassVar[bool] = True

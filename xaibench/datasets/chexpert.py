@@ -12,6 +12,7 @@ from xaibench.imaging.picture_sets import Records
 from xaibench.phantoms.chexpert import ChexpertPhantoms
 from xaibench.progress import Progress
 from xaibench.registry import register
+from xaibench.types import Task
 
 
 @register("dataset")
@@ -31,6 +32,7 @@ class Chexpert(CroppedDataset):
     marker that is planted with Cardiomegaly at ``shortcut_rate`` (``tag``).
     """
 
+    task: ClassVar[Task | None] = "regression"
     how: ClassVar[str] = (
         "register at Stanford AIMI for CheXpert-v1.0-small and unpack it there, or put a train.csv "
         "of the same columns beside its images"

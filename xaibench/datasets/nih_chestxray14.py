@@ -15,6 +15,7 @@ from xaibench.imaging.preprocess import Preprocessing, ResizeOptions
 from xaibench.phantoms.nih_chestxray14 import NihPhantoms
 from xaibench.progress import Progress
 from xaibench.registry import register
+from xaibench.types import Task
 
 
 @register("dataset")
@@ -34,6 +35,7 @@ class NihChestxray14(PictureDataset):
     generated images also know ``evidence``, ``lungs``, and for Pneumothorax the planted ``tag``.
     """
 
+    task: ClassVar[Task | None] = "multilabel"
     how: ClassVar[str] = nih.HOW
     lacks: ClassVar[str] = f"has no {' or '.join(nih.ENTRIES)}"
     root: Path | None = Path("data/nih_chestxray14")

@@ -16,7 +16,7 @@ from xaibench.imaging.stored import stored_data
 from xaibench.phantoms.pcam import PcamPhantoms
 from xaibench.progress import Progress
 from xaibench.registry import register
-from xaibench.types import Data
+from xaibench.types import Data, Task
 
 
 @register("dataset")
@@ -33,6 +33,7 @@ class Pcam(FileDataset):
     names them (column ``wsi``).
     """
 
+    task: ClassVar[Task | None] = "binary"
     how: ClassVar[str] = f"fetch them from {layout.ZENODO}"
     fetchable: ClassVar[bool] = True
 

@@ -17,7 +17,7 @@ from xaibench.imaging.stored import stored_data
 from xaibench.phantoms.pneumothorax import PneumothoraxPhantoms
 from xaibench.progress import Progress
 from xaibench.registry import register
-from xaibench.types import Data
+from xaibench.types import Data, Task
 
 
 @register("dataset")
@@ -34,6 +34,7 @@ class Pneumothorax(FileDataset):
     (``tag``), both for the target pneumothorax on images that show it, and the ``lungs``.
     """
 
+    task: ClassVar[Task | None] = "binary"
     how: ClassVar[str] = (
         f"write {' and '.join(FILES.values())} with h5py from radiographs that you have (such as "
         "SIIM-ACR's), for no archive holds them: 'image' (N, 256, 256, 1) uint8 and 'label' (N, 2) "

@@ -21,6 +21,7 @@ from xaibench.engine import (
     fill_images,
     in_batches,
 )
+from xaibench.engine.bounds import check_cells
 from xaibench.explainers.base import Explainer, Need
 from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
@@ -60,6 +61,9 @@ class ExtremalPerturbation(Explainer):
     sigma: PositiveFloat = 3.0
     fill: Fill | Literal["graded_blur"] = "graded_blur"
     space: Space = "logit"
+
+    def check(self, model: Classifier) -> None:
+        check_cells(self.cells, model.input_shape[1:])
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         passes = self.steps * len(self.areas) * len(batch)

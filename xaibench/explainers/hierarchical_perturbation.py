@@ -23,6 +23,7 @@ from xaibench.engine import (
     segment_mean_images,
     unmasked_score,
 )
+from xaibench.engine.bounds import check_square
 from xaibench.explainers.base import Explainer
 from xaibench.models.base import Classifier
 from xaibench.registry import register
@@ -57,6 +58,9 @@ class HierarchicalPerturbation(Explainer):
     finest: PositiveInt = 2
     fill: Fill | Literal["block_mean"] = "block_mean"
     space: Space = "prob"
+
+    def check(self, model: Classifier) -> None:
+        check_square("finest", self.finest, model.input_shape[1:])
 
     def attribute(self, model: Classifier, batch: Batch) -> Maps:
         size = tuple(batch.images.shape[2:])

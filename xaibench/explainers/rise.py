@@ -9,6 +9,7 @@ import torch
 from pydantic import Field, PositiveInt
 
 from xaibench.engine import Batch, Fill, GridMasks, Maps, fill_images, soft_scores
+from xaibench.engine.bounds import check_cells
 from xaibench.explainers.base import Explainer
 from xaibench.models.base import Classifier, PassCount
 from xaibench.randomness import MASK_CELLS, MASK_SHIFTS, random_uniform
@@ -39,6 +40,9 @@ class Rise(Explainer):
     normalise: Literal["expected", "sum"] = "expected"
     fill: Fill = "dataset_mean"
     space: Space = "prob"
+
+    def check(self, model: Classifier) -> None:
+        check_cells(self.cells, model.input_shape[1:])
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount(self.masks * len(batch))

@@ -19,6 +19,7 @@ from xaibench.engine import (
     unmasked_score,
     window_scores,
 )
+from xaibench.engine.bounds import check_square
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
 from xaibench.models.base import Classifier, PassCount
@@ -49,6 +50,9 @@ class SquareOcclusion(Explainer):
                 f"stride {self.stride} is larger than window {self.window}: pixels between "
                 "windows would have no relevance; make stride at most window"
             )
+
+    def check(self, model: Classifier) -> None:
+        check_square("window", self.window, model.input_shape[1:])
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         rows, columns = (

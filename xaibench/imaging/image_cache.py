@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -128,7 +129,7 @@ def _fill(
     (folder / _BITS).write_text(json.dumps(bits), encoding="utf-8")
     opened = partial(read_colour if reading.colour else read_grey, bits=bits or 16)
     shape = (len(files), *[options.resize.size] * 2, *[3] * reading.colour)
-    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+    images = _mapped(folder / "images.npy", shape)
     rows = {file: row for row, file in enumerate(files)}
 
     def read(file: Path) -> dict[str, object]:
@@ -140,6 +141,17 @@ def _fill(
     images.flush()
     table = pd.DataFrame([_bad_row(r) if isinstance(r, BadImage) else r for r in found])
     table.to_parquet(folder / "table.parquet")
+
+
+def _mapped(file: Path, shape: tuple[int, ...]) -> np.memmap:
+    """Return a new array in a file. Its room is taken at once: a disk that is full when a page of
+    a sparse file is written kills the process.
+    """
+    images = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+    if hasattr(os, "posix_fallocate"):
+        with file.open("rb+") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+    return images
 
 
 def _row(placement: Placement) -> dict[str, object]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from xaibench.atomic import telling
 from xaibench.errors import UserError
 
 RECIPE = "recipe.json"
@@ -27,16 +28,17 @@ def generated_folder(root: Path, recipe: Mapping[str, object]) -> Iterator[Path 
         _check_same(root, recipe)
         yield None
         return
-    root.parent.mkdir(parents=True, exist_ok=True)
     partial_root = root.with_name(f".{root.name}.partial-{os.getpid()}")
     shutil.rmtree(partial_root, ignore_errors=True)  # left by a process killed outright
-    partial_root.mkdir()
-    try:
-        yield partial_root
-        (partial_root / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n")
-        _take_name(partial_root, root, recipe)
-    finally:
-        shutil.rmtree(partial_root, ignore_errors=True)
+    with telling(root):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        partial_root.mkdir()
+        try:
+            yield partial_root
+            (partial_root / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n")
+            _take_name(partial_root, root, recipe)
+        finally:
+            shutil.rmtree(partial_root, ignore_errors=True)
 
 
 def _take_name(partial_root: Path, root: Path, recipe: Mapping[str, object]) -> None:

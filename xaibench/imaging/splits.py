@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from xaibench.atomic import replacing
 from xaibench.errors import UserError
+from xaibench.imaging.tables import read_table
 from xaibench.types import Rows
 
 SPLITS = ("train", "valid", "test")
@@ -110,7 +111,7 @@ def write_manifests(folder: Path, table: pd.DataFrame) -> None:
 
 
 def read_manifests(folder: Path) -> pd.DataFrame:
-    """Return the table that `write_manifests` wrote: path, label, ..., patient, split.
+    """Return the table that `write_manifests` wrote, as text: path, label, ..., patient, split.
 
     Raises UserError for a file or column that is missing, a row without path or patient, an image
     that is listed twice, and a patient in two splits.
@@ -129,17 +130,13 @@ def read_manifests(folder: Path) -> pd.DataFrame:
 def _manifest(folder: Path, split: str) -> pd.DataFrame:
     file = folder / MANIFESTS[split]
     try:
-        # As text: a patient "001" is no number.
-        part = pd.read_csv(file, dtype={"path": str, "patient": str})
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{file}: cannot be read as a table ({error}); {folder} must hold "
-            f"{', '.join(MANIFESTS.values())}"
-        ) from None
+        part = read_table(file)
+    except UserError as error:
+        raise UserError(f"{error}; {folder} must hold {', '.join(MANIFESTS.values())}") from None
     for column in ("path", "label", "patient"):
         if column not in part:
             raise UserError(f"{file}: lacks the column {column!r}; has {', '.join(part.columns)}")
         if column != "label" and part[column].isna().any():
-            line = int(part[column].isna().to_numpy().argmax()) + 2
+            line = part.index[part[column].isna()][0]
             raise UserError(f"{file}: line {line} has no {column}; fill it in")
     return part.assign(split=split)

@@ -133,7 +133,8 @@ def _decoded(path: Path, data: bytes) -> tuple[str, str]:
             raise unreadable(path, why, _UTF_8) from None
         at = error.start
     line = data.count(b"\n", 0, at) + 1
-    if any(ord(character) > 127 for character in data.decode("utf-8", "ignore")):
+    read = data.decode("utf-8", "replace")
+    if sum(c > "\x7f" for c in read) >= 2 * read.count("\ufffd"):  # most of what is not ASCII is
         why = f"it is UTF-8 but for the byte 0x{data[at]:02x} in line {line}"
         raise unreadable(path, why, _UTF_8)
     try:

@@ -35,9 +35,9 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
     """Return a table of text: CSV, TSV, ``.xlsx`` (its first sheet) or Parquet, told by content.
 
     Separator (comma, semicolon, tab or bar) and encoding (UTF-8, UTF-16, Windows-1252) are told
-    from the file. Spaces around names and cells are taken off, an empty cell is NaN, and columns
-    without a name are left out, as are rows without a cell. Text stays as it is: a patient ``001``
-    keeps its zeros and a class ``None`` its name; `numbers` makes numbers of a column.
+    from the file. Spaces around names and cells are taken off, an empty cell is NaN. Empty rows are
+    left out, and columns without a name: the first may hold something. Text stays as it is: a
+    patient ``001`` keeps its zeros, a class ``None`` its name; `numbers` makes numbers of a column.
 
     Args:
         columns: that there must be; more may be there, and all are returned.
@@ -65,6 +65,12 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
             )
         lines.append(line)
         texts = [cell.strip() for cell in cells[: len(names)]]
+        for number, (name, text) in enumerate(zip(names, texts, strict=False), 1):
+            if text and not name and number > 1:  # the first may be pandas' index
+                raise UserError(
+                    f"{path}:{line}: column {number} holds {text!r}, but has no name; name or "
+                    "remove it"
+                )
         found.append([text or np.nan for text in texts] + [np.nan] * (len(names) - len(texts)))
     if not found:
         raise unreadable(path, "it has no row below its header")

@@ -9,6 +9,7 @@ import torch
 from pydantic import PositiveInt
 
 from xaibench.engine import Batch, Fill, Maps, region_curve
+from xaibench.engine.bounds import check_square
 from xaibench.metrics.base import Curve, MapMetric, Scores
 from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
@@ -42,6 +43,9 @@ class Aopc(MapMetric):
     steps: PositiveInt = 100
     fill: Fill = "uniform"
     space: Space = "prob"
+
+    def check(self, size: tuple[int, int]) -> None:
+        check_square("region", self.region, size)
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         regions = self._regions(batch)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from pydantic import ConfigDict, Field
 
 from xaibench.engine import Batch, Evidence, Fill, Maps, PerImage, Seeds
+from xaibench.engine.bounds import check_steps
 from xaibench.engine.curves import Counts, Curve, removal_curve, step_counts, trapezoid
 from xaibench.engine.likeness import LIKENESSES, WINDOW, Likeness
 from xaibench.errors import PluginError, UserError
@@ -136,12 +137,7 @@ class PredictionMetric(Metric):
 
     @abstractmethod
     def score_predictions(
-        self,
-        labels: Labels,
-        probabilities: Float[np.ndarray, "n classes"],
-        *,
-        task: Task,
-        seed: int,
+        self, labels: Labels, probabilities: Float[np.ndarray, "n class"], *, task: Task, seed: int
     ) -> dict[str, float]:
         """Return name -> number over the whole split."""
 
@@ -245,6 +241,9 @@ class PixelMetric(MapMetric):
     steps: Annotated[int, Field(ge=2)] = 100
     fill: Fill = "dataset_mean"
     space: Space = "prob"
+
+    def check(self, size: tuple[int, int]) -> None:
+        check_steps(self.steps, size)
 
     def curve(
         self,

@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import PositiveInt
 
 from xaibench.engine import Batch, Fill, Maps, region_curve, step_counts, trapezoid
+from xaibench.engine.bounds import check_square
 from xaibench.engine.curves import Counts
 from xaibench.metrics.base import Curve, MapMetric, Scores
 from xaibench.models.base import Classifier, PassCount
@@ -40,6 +41,9 @@ class Selectivity(MapMetric):
     steps: PositiveInt = 100
     fill: Fill = "dataset_mean"
     space: Space = "prob"
+
+    def check(self, size: tuple[int, int]) -> None:
+        check_square("patch", self.patch, size)
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount:
         return PassCount((len(self._counts(batch)) - 2) * len(batch))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from xaibench.atomic import replacing
+from xaibench.atomic import check_writable, replacing
+from xaibench.config.contradictions import check_task
 from xaibench.config.reading import load_config
 from xaibench.config.run_config import RunConfig
 from xaibench.engine.device import choose_device, reproducible
@@ -61,6 +62,7 @@ def search(
     """
     # All of them before any training: a mistake in the last point must not cost the others.
     configs = [load_config(path, [*overrides, *settings(point)]) for point in points]
+    check_writable(out / configs[0].name, "--out")
     table = out / configs[0].name / "grid.csv"
     rows: list[dict[str, object]] = []
     with progress.stage("Grid", len(points)) as advance:
@@ -101,6 +103,7 @@ def _train(config: RunConfig, out: Path, progress: Progress) -> list[dict[str, o
     begun = time.monotonic()
     with reproducible(config.seed):
         data = config.dataset.open(seed=config.seed, cache=place.cache, progress=progress)
+        check_task(config, data.task, len(data.classes))
         fitted = fitted_models(config, data, place)
     return [
         {

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+from xaibench.atomic import check_writable
+from xaibench.config.contradictions import check_task
 from xaibench.config.run_config import RunConfig, dump
 from xaibench.engine.device import choose_device, reproducible
 from xaibench.errors import UserError
@@ -42,6 +45,7 @@ def run(
             return run(config, out, shown)
     if not any(isinstance(m, MapMetric | ComparisonMetric) for m in config.metrics.values()):
         raise UserError("metrics: name one that scores maps, such as deletion")
+    check_writable(Path(out) / config.name, "--out")
     place = Workplace(choose_device(config.device), Path(out) / "cache", progress)
     with reproducible(config.seed):
         own = identity(config, place.device.type)
@@ -83,9 +87,16 @@ def identity(config: RunConfig, device: str) -> dict[str, object]:
 
 
 def check_against(config: RunConfig, data: Data) -> None:
-    """Raise UserError for what the data set has not: a split, a target, an output, a size."""
+    """Raise UserError for what the data set has not: a task, a split, a target, a size."""
+    check_task(config, data.task, len(data.classes))
     check_images(config.images, config.target, data)
     check_submission(config.submission, data.classes)
+    pixels = math.prod(data.size)
+    if config.segments.n_segments > pixels:
+        raise UserError(
+            f"segments.n_segments: {config.segments.n_segments} are more than the {pixels} pixels "
+            f"of images of {data.size[0]} x {data.size[1]}; some dozens are usual"
+        )
     for name, metric in config.metrics.items():
         try:
             metric.check(data.size)

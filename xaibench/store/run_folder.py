@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xaibench.atomic import replacing, write_text
+from xaibench.atomic import replacing, telling, write_text
 from xaibench.errors import UserError
 from xaibench.store.cells import Cell, CellResult, SeedCells
 from xaibench.store.schema import CURVES, SCORES, TIMINGS, maps_of_seed
@@ -35,7 +36,8 @@ class RunFolder:
         self.run = hashlib.sha256(text.encode()).hexdigest()[:12]
         self.path = root / self.run
         self._cells = self.path / "cells"
-        self.path.mkdir(parents=True, exist_ok=True)
+        with telling(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
 
     @property
     def finished(self) -> bool:
@@ -96,17 +98,12 @@ class RunFolder:
     def write(self, cell: Cell, result: CellResult) -> None:
         """Write a cell whole: a folder that takes its name only when all is in it."""
         target = self._cells / cell.folder
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self._cells))
-        try:
+        with telling(target), _draft(target, self._cells) as partial:
             _write_rows(result.scores, SCORES, partial / "scores.parquet")
             _write_rows(result.curves, CURVES, partial / "curves.parquet")
             _write_rows([result.timing], TIMINGS, partial / "timings.parquet")
             for name, array in result.arrays().items():
                 np.save(partial / f"{name}.npy", array, allow_pickle=False)
-            os.replace(partial, target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
     def merge(
         self,
@@ -149,6 +146,18 @@ class RunFolder:
     def drop_cells(self) -> None:
         """Remove the cells, once all that is made of them is written."""
         shutil.rmtree(self._cells, ignore_errors=True)
+
+
+@contextmanager
+def _draft(target: Path, beside: Path) -> Iterator[Path]:
+    """Yield a folder to fill; it takes ``target``'s name if nothing was raised."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=beside))
+    try:
+        yield partial
+        os.replace(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_rows(rows: Sequence[Mapping[str, object]], schema: pa.Schema, file: Path) -> None:

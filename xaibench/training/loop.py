@@ -13,6 +13,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from xaibench.atomic import telling
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.progress import Advance, Progress, SilentProgress
@@ -83,7 +84,8 @@ def fit(
     if trained is not None and options.tensorboard and not has_events(trained.folder):
         Events(trained.folder, trained.log.to_dict("records")).close()
     if trained is None:
-        checkpoint.folder.mkdir(parents=True, exist_ok=True)
+        with telling(checkpoint.folder):
+            checkpoint.folder.mkdir(parents=True, exist_ok=True)
         gpus = [torch.cuda.current_device()] if model.device.type == "cuda" else []
         with model.as_found(), torch.random.fork_rng(gpus):
             run = _Run(model, data, options, seed, checkpoint, progress)

@@ -74,7 +74,7 @@ def test_the_2020_edition_and_three_columns_are_enough(entries):
     ("rows", "header", "message"),
     [
         ([entry()], "Image Index,Finding Labels,x", "has no column Patient ID; needs Image Index,"),
-        ([], "", "has no column Image Index, Finding Labels, Patient ID; .* has nothing"),
+        ([], "", r"cannot be read as a table \(it is empty\)"),
         ([], HEADER, "names no image"),
         ([entry(), entry("b.png", found="")], HEADER, ":3: 'Finding Labels' is empty"),
         ([entry(patient=" ")], HEADER, ":2: 'Patient ID' is empty"),
@@ -91,7 +91,7 @@ def test_a_mistake_in_the_table_is_named_by_its_line(entries, tmp_path, rows, he
 
 
 def test_a_table_that_is_no_text_is_named(tmp_path):
-    (tmp_path / ENTRIES[0]).write_bytes(b"\xff\xfe\x00\x81")
+    (tmp_path / ENTRIES[0]).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="cannot be read as a table"):
         read_entries(tmp_path / ENTRIES[0])
 

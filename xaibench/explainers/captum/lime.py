@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from captum._utils.models.linear_model import SkLearnLasso
 from captum.attr import Lime as Peer
 from captum.attr._core.lime import get_exp_kernel_similarity_function
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from xaibench.engine import Batch, fill_images
 from xaibench.engine.seeding import seeded
@@ -32,7 +33,7 @@ class Lime(RegionAttribution):
     Cost: ``samples`` passes. Source: Ribeiro et al. 2016, "Why should I trust you?", equation 1.
     """
 
-    samples: PositiveInt = 100
+    samples: Annotated[int, Field(ge=2)] = 100
     alpha: NonNegativeFloat = 0.0001
     kernel_width: PositiveFloat = 1.0
 

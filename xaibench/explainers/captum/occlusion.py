@@ -9,6 +9,7 @@ from captum.attr import Occlusion as Peer
 from pydantic import PositiveInt
 
 from xaibench.engine import Batch, Maps, Pixels, fill_images
+from xaibench.engine.bounds import check_square
 from xaibench.errors import UserError
 from xaibench.explainers.captum.base import Attributions, RegionAttribution, score_function
 from xaibench.models.base import Classifier, PassCount
@@ -35,6 +36,9 @@ class Occlusion(RegionAttribution):
                 f"{self.name}: stride {self.stride} is larger than window {self.window}; make it "
                 "at most the window, so that every pixel is hidden once"
             )
+
+    def check(self, model: Classifier) -> None:
+        check_square("window", self.window, model.input_shape[1:])
 
     def _window(self, side: int) -> tuple[int, int, int]:
         """Return a window's size, its stride and how many there are along one side."""

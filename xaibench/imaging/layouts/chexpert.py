@@ -16,6 +16,7 @@ from jaxtyping import Float
 from xaibench.errors import UserError, did_you_mean
 from xaibench.imaging.picture_sets import Records
 from xaibench.imaging.recipe_folder import GeneratedSet, set_name
+from xaibench.imaging.tables import NOT_AVAILABLE, numbers, read_table
 from xaibench.imaging.true_masks import TrueMasks
 from xaibench.progress import Advance, Progress
 
@@ -128,19 +129,13 @@ def _decided(values: Float[np.ndarray, "n label"], choice: Choice) -> Float[np.n
 
 def _read(file: Path, choice: Choice) -> pd.DataFrame:
     """Return the table, with the number of each row."""
-    try:
-        table = pd.read_csv(file, dtype={PATH: str}, skip_blank_lines=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read as a table ({error}); fetch it anew") from None
-    needed = (PATH, *([VIEW] if choice.views != "all" else []))
-    if lacking := [column for column in needed if column not in table]:
-        raise UserError(f"{file}: lacks the column {lacking[0]!r}; has {', '.join(table)}")
+    table = read_table(file, (PATH, *([VIEW] if choice.views != "all" else [])))
     known = [column for column in table if column not in FACTS]
     if lacking := [finding for finding in choice.findings if finding not in known]:
         raise UserError(
             f"findings: {file} has no finding {lacking[0]!r}{did_you_mean(lacking[0], known)}"
         )
-    return table.assign(row=np.arange(1, len(table) + 1))
+    return table.assign(row=table.index.to_numpy() - 1)
 
 
 def _views(table: pd.DataFrame, file: Path) -> pd.Series:
@@ -161,8 +156,8 @@ def _values(
     columns = []
     for finding in findings:
         given = table[finding]
-        values = pd.to_numeric(given, errors="coerce").to_numpy(np.float64)
-        empty = given.isna().to_numpy()
+        values = numbers(given)
+        empty = (given.isna() | given.isin(NOT_AVAILABLE)).to_numpy()
         allowed = empty | (values == UNCERTAIN) | ((values >= 0) & (values <= 1))
         if not allowed.all():
             at = np.flatnonzero(~allowed)[0]

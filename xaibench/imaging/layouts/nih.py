@@ -5,15 +5,15 @@ Read row by row, so that a mistake is named by its line.
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from xaibench.errors import UserError, did_you_mean
+from xaibench.imaging.tables import rows_of
 
 FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis",
@@ -34,6 +34,7 @@ BOX_SIDE = 1024
 """Pixels along a side of the images that the boxes were drawn on."""
 BOX_COLUMNS = ("image", "finding", "x", "y", "w", "h")
 _NEEDED = ("Image Index", "Finding Labels", "Patient ID")
+_BOX_NEEDED = ["Image Index", "Finding Label"]
 _BOX_NAMES = {"Infiltrate": "Infiltration"}
 
 
@@ -46,8 +47,8 @@ def read_entries(file: Path) -> pd.DataFrame:
         UserError: a column is missing; a row (named by its line) lacks a value, names an unknown
             finding or ``No Finding`` beside one, or is the second of its image.
     """
-    rows = _rows(file)
-    _, header = next(rows, (0, []))
+    rows = rows_of(file, _NEEDED)
+    _, header = next(rows)
     if missing := [name for name in _NEEDED if name not in header]:
         raise UserError(
             f"{file}: has no column {', '.join(missing)}; needs {', '.join(_NEEDED)}, and has "
@@ -92,9 +93,9 @@ def read_boxes(file: Path) -> pd.DataFrame:
     ``x, y`` is the upper left corner and ``w, h`` the width and height, in pixels of an image of
     1,024x1,024. The four numbers stand in columns of their own, or in one as ``[x, y, w, h]``.
     """
-    rows = _rows(file)
-    _, header = next(rows, (0, []))
-    if [name.strip() for name in header[:2]] != ["Image Index", "Finding Label"]:
+    rows = rows_of(file, _BOX_NEEDED)
+    _, header = next(rows)
+    if [name.strip() for name in header[:2]] != _BOX_NEEDED:
         raise UserError(
             f"{file}: must begin with the columns Image Index, Finding Label, Bbox [x, y, w, h]; "
             f"begins with {', '.join(header[:3]) or 'nothing'}"
@@ -142,7 +143,7 @@ def read_lists(root: Path, images: Collection[str]) -> pd.Series:
             f"splits: is official, but {root} has no {' and no '.join(missing)}; add them, or set "
             "splits to patient"
         )
-    named = {split: set(file.read_text().split()) for split, file in files.items()}
+    named = {split: _names(file) for split, file in files.items()}
     if both := sorted(named["train"] & named["test"]):
         raise UserError(f"{root}: {both[0]} stands in both {LISTS['train']} and {LISTS['test']}")
     neither = sorted(set(images) - named["train"] - named["test"])
@@ -152,6 +153,13 @@ def read_lists(root: Path, images: Collection[str]) -> pd.Series:
             f"{LISTS['test']}: {', '.join(neither[:3])}; set splits to patient"
         )
     return pd.Series({image: "test" if image in named["test"] else "train" for image in images})
+
+
+def _names(file: Path) -> set[str]:
+    try:
+        return set(file.read_text(encoding="utf-8-sig").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); fetch it anew") from None
 
 
 def finding_table(entries: pd.DataFrame) -> pd.DataFrame:
@@ -173,15 +181,3 @@ def finding_table(entries: pd.DataFrame) -> pd.DataFrame:
             for name, rows in shown.items()
         }
     ).T.astype({"images": int, "patients": int})
-
-
-def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the line and the cells of each row that is not empty."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: cannot be read as a table: {error}") from None
-    reader = csv.reader(text.splitlines())
-    for cells in reader:
-        if any(cells):
-            yield reader.line_num, cells

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Int, Shaped
 
 from xaibench.errors import UserError
@@ -17,6 +16,7 @@ from xaibench.imaging.download import download, gunzip
 from xaibench.imaging.hdf5 import opened
 from xaibench.imaging.recipe_folder import GeneratedSet
 from xaibench.imaging.stored import StoredSplit
+from xaibench.imaging.tables import read_table
 from xaibench.progress import Progress
 
 SIZES = {"train": 262_144, "valid": 32_768, "test": 32_768}
@@ -114,10 +114,7 @@ def _slides(meta: Path, total: int) -> Shaped[np.ndarray, " total"] | None:
     """Return the slide of each patch, None where no table names them."""
     if not meta.is_file():
         return None
-    try:
-        slides = pd.read_csv(meta, dtype=str).get("wsi")
-    except (ValueError, OSError) as error:
-        raise UserError(f"{meta}: cannot be read as a table: {error}") from None
+    slides = read_table(meta).get("wsi")
     if slides is None:
         return None
     if len(slides) != total or slides.isna().any():

@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor
 
 from xaibench.engine import Batch, Evidence, Maps, PerImage, Seeds
+from xaibench.engine.bounds import check_square
 from xaibench.engine.columns import Columns
 from xaibench.errors import UserError
 from xaibench.metrics.base import ComparisonMetric, LocalisationMetric, MapMetric, Remake, Scores
@@ -136,6 +137,9 @@ class PatchMetric(QuantusMetric):
     perturb_baseline: Baseline = "black"
     abs: bool = False
     space: Space = "prob"
+
+    def check(self, size: tuple[int, int]) -> None:
+        check_square("patch_size", self.patch_size, size)
 
     def patches(self, shape: Shape) -> int:
         """Return the patches of an image."""
