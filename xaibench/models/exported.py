@@ -49,6 +49,11 @@ class Exported(Model):
     outputs: Outputs = "logits"
 
     @property
+    def architecture(self) -> str:
+        """What tables call it: the file's stem."""
+        return self.file.stem
+
+    @property
     def _intake(self) -> Intake:
         return Intake(self.input_range, self.mean, self.std, self.size, self.channels)
 

@@ -63,6 +63,11 @@ class Module(Model):
     cam_layer: str | None = None
 
     @property
+    def architecture(self) -> str:
+        """What tables call it: the callable, without where it lies."""
+        return self.factory.rpartition(":")[2]
+
+    @property
     def _intake(self) -> Intake:
         return Intake(self.input_range, self.mean, self.std, self.size, self.channels)
 

@@ -46,6 +46,7 @@ def describe(
         "dataset": {"name": data.name, "checksum": data.checksum, **data.facts},
         "model": {
             **plugin_parameters(config.model),
+            **_architecture(config.model),
             "weights_used": model.weights,
             "head": model.head,
             **_noticed(model, config.training.epochs == 0),
@@ -70,6 +71,12 @@ def _trained_models(fitted: Iterable[Fitted], monitor: str) -> dict[str, object]
     """Return what training left behind, of one seed's model or of each label's."""
     trained = {each.label: _trained(each, monitor) for each in fitted}
     return dict(trained.get(None, {"labels": trained}))
+
+
+def _architecture(plugin: object) -> dict[str, object]:
+    """Return what tables call the model, where that is no parameter of the plugin."""
+    name = getattr(plugin, "architecture", None)
+    return {} if name is None else {"architecture": name}
 
 
 def _noticed(model: Classifier, untrained: bool) -> dict[str, object]:
