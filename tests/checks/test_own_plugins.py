@@ -5,7 +5,12 @@ There, the types of signatures are not enforced, which takes time and memory of 
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import pytest
+import torch
+from torch import nn
 
 from xaibench.checks.process import run_checks
 from xaibench.registry import KINDS, Registry
@@ -31,14 +36,22 @@ OTHERS = {
         ("cumulative_drop", ["fill=blur"]),
         ("pointing_game", ["tolerance=3"]),
     ],
-    "model": [("gap_cnn", ["width=8"]), ("timm", ["single_logit=true"])],
+    "model": [
+        ("gap_cnn", ["width=8"]),
+        ("timm", ["single_logit=true"]),
+        ("torchvision", ["single_logit=true"]),
+        ("module", ["head=keep", "options={num_classes: 2}"]),
+    ],
     "dataset": [],
 }
+# Parameters without a default; ARCHIVE is a small network as torch.jit.save writes it.
+REQUIRED = {("model", "exported"): ["file=ARCHIVE"]}
 
 
 def plugins():
     for kind in KINDS:
-        every = [(name, []) for name in Registry().names(kind)] + OTHERS[kind]
+        own = [(name, REQUIRED.get((kind, name), [])) for name in Registry().names(kind)]
+        every = own + OTHERS[kind]
         for name, settings in every:
             quick = (kind, name) in QUICK
             marks = [] if quick else [pytest.mark.slow]
@@ -46,9 +59,30 @@ def plugins():
             yield pytest.param(kind, name, settings, marks=marks, id=label)
 
 
+def archive(folder: Path) -> Path:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    net = nn.Sequential(*layers, nn.Linear(6, 2)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated, and about
+        torch.jit.save(torch.jit.trace(net, torch.rand(2, 3, 64, 64)), folder / "net.pt")
+    return folder / "net.pt"
+
+
 @pytest.mark.parametrize(("kind", "name", "settings"), list(plugins()))
-def test_it_keeps_its_contract(kind, name, settings):
+def test_it_keeps_its_contract(kind, name, settings, tmp_path):
+    if (kind, name) in REQUIRED:
+        settings = [s.replace("ARCHIVE", str(archive(tmp_path))) for s in settings]
     # A library that compiles itself when it is first called takes its time on a busy machine.
     results = list(run_checks(f"{kind}:{name}", settings, seconds=300))
     assert len(results) > 3
     assert {r.name: r.why for r in results if r.failed} == {}
+
+
+def test_what_must_be_said_is_asked_for():
+    (result,) = run_checks("model:exported")
+    assert result.failed
+    assert result.why == (
+        "Exported: every parameter needs a default to be checked with, and file has none; say "
+        "`--set file=...`"
+    )

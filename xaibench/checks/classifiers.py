@@ -78,17 +78,19 @@ def is_invariant(model: Classifier, order: Order) -> str | None:
 
 
 def counts_passes(model: Classifier, order: Order) -> str | None:
-    images = order.images().requires_grad_()
-    before = model.passes.copy()
+    images = order.images().requires_grad_(not model.scores_only)
+    before, back = model.passes.copy(), 0 if model.scores_only else 3
     score = model.score(images, torch.zeros(3, dtype=torch.long)).sum()
-    torch.autograd.grad(score, images)
+    if back:
+        torch.autograd.grad(score, images)
     counted = model.passes.since(before)
-    if (counted.forward, counted.backward) != (3, 3):
+    if (counted.forward, counted.backward) != (3, back):
         return f"3 images there and back are counted as {counted.forward}, {counted.backward}"
     return None
 
 
 def has_gradients(model: Classifier, order: Order) -> str | None:
+    _not_of_scores_alone(model)
     images = order.images().requires_grad_()
     score = model.score(images, torch.zeros(3, dtype=torch.long), "logit")
     if not score.requires_grad:
@@ -113,6 +115,7 @@ def names_modules(model: Classifier, order: Order) -> str | None:
 
 
 def can_be_trained(model: Classifier, order: Order) -> str | None:
+    _not_of_scores_alone(model)
     model.train()
     model(order.images()).square().sum().backward()
     without = [n for n, p in model.named_parameters() if p.grad is None]
@@ -160,3 +163,8 @@ def goes_on(model: Classifier, order: Order) -> str | None:
     with torch.no_grad():
         found = gap(wanted, model(images))
     return f"after a pass that failed, logits differ by {found:.2g}" if found else None
+
+
+def _not_of_scores_alone(model: Classifier) -> None:
+    if model.scores_only:
+        raise NotApplicableError("it gives scores alone, and says so: no gradients, no layers")

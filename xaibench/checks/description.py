@@ -146,7 +146,7 @@ def _passes(plugin: object) -> str:
     model, batch = _stage()
     try:
         if isinstance(plugin, Explainer):
-            plugin.check(model)
+            plugin.admit(model)
         count = plugin.cost(model, batch)
     except UserError as error:
         return f"not told for a small CNN: {error}"

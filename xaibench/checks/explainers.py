@@ -106,7 +106,7 @@ class _Trial:
 
     def check(self, model: Classifier) -> None:
         try:
-            self.explainer.check(model)
+            self.explainer.admit(model)
         except UserError as reason:
             raise RefusedError(str(reason)) from None
 
@@ -228,7 +228,7 @@ class _Trial:
 
         def act() -> None:
             batches.append(USUAL.batch())
-            self.explainer.check(model)
+            self.explainer.admit(model)
             self.explainer.attribute(model, batches[-1])
 
         found = surroundings.changes(act) | state.changes()

@@ -166,9 +166,10 @@ class _Trial:
         state, images = model_state.ModelState(model), _USUAL.images()
 
         def passes() -> None:
-            wanting = images.clone().requires_grad_()
+            wanting = images.clone().requires_grad_(not model.scores_only)
             score = model.score(wanting, torch.zeros(3, dtype=torch.long)).sum()
-            torch.autograd.grad(score, wanting)
+            if not model.scores_only:
+                torch.autograd.grad(score, wanting)
             with torch.no_grad():
                 model.logits(images)
 

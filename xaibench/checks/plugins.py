@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from xaibench.checks.check import Check, expecting
 from xaibench.config.checking import checked
 from xaibench.config.document import Document
+from xaibench.config.parameters import REQUIRED, parameters_of
 from xaibench.errors import UserError, did_you_mean
 from xaibench.registry import KINDS
 
@@ -50,6 +51,13 @@ def made(cls: type, settings: Sequence[str] = ()) -> object:
     document = Document.said(cls.__name__, dict(getattr(cls, "checked_with", {})), settings)
     if document.data:
         return checked(cls, document.data, document, ())
+    lacking = [name for name, p in parameters_of(cls).items() if p.default is REQUIRED]
+    if lacking:
+        raise UserError(
+            f"{cls.__name__}: every parameter needs a default to be checked with, and "
+            f"{' and '.join(lacking)} ha{'s' if len(lacking) == 1 else 've'} none; say "
+            f"`--set {lacking[0]}=...`"
+        )
     try:
         return cls()
     except TypeError as error:

@@ -2,7 +2,7 @@
 
 Every mistake is one UserError that says where (file and line, or the ``--set``), what it got,
 what is allowed, and the nearest name. Relative paths are taken from the working directory, but
-for ``plugins``: a file beside the config comes before one in the working directory.
+for ``plugins`` and what a plugin lists in ``beside``: there a file beside the config comes first.
 """
 
 from __future__ import annotations
@@ -128,9 +128,21 @@ def _class(
 
 def _plugin(kind: str, place: Place, document: Document, registry: Registry) -> Any:
     cls, parameters = _class(kind, place, document, registry)
+    for name in getattr(cls, "beside", ()):
+        if isinstance(parameters.get(name), str):
+            parameters[name] = _beside(parameters[name], document)
     plugin = checked(cls, parameters, document, place)
     _validate(plugin, parameters, document, place)
     return plugin
+
+
+def _beside(said: str, document: Document) -> str:
+    """Return a file, or ``FILE:NAME``, as it is found beside the config; as it stands if not."""
+    for file, rest in ((said, ""), said.rpartition(":")[::2]):
+        found = document.path.parent / file
+        if file and found.is_file():
+            return f"{found}:{rest}" if rest else str(found)
+    return said
 
 
 def _rows(

@@ -12,7 +12,7 @@ import torch
 from pydantic import ConfigDict
 
 from xaibench.engine import Batch, Maps, Pixels
-from xaibench.errors import PluginError
+from xaibench.errors import PluginError, UserError
 from xaibench.models.base import Classifier, PassCount
 from xaibench.segmentation.base import Segmentation
 
@@ -21,6 +21,8 @@ Need = Literal[
     "scores", "gradients", "feature maps", "linear head", "tokens", "attention", "no fixed size"
 ]
 """What an explainer may ask of a model; see ``Explainer.needs``."""
+
+_INSIDE = ("gradients", "feature maps", "linear head", "tokens", "attention")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,18 @@ class Explainer(ABC):
 
     def check(self, model: Classifier) -> None:
         """Raise UserError where the model lacks what the explainer needs; runs before the run."""
+
+    @final
+    def admit(self, model: Classifier) -> None:
+        """Raise UserError where the model lacks what ``needs`` says, or ``check`` looks for."""
+        lacking = [need for need in self.needs if need in _INSIDE]
+        if model.scores_only and lacking:
+            raise UserError(
+                f"{self.name} needs {' and '.join(lacking)} of the model, and this one has none: "
+                "it gives scores alone; use an explainer that needs only these, such as lime, rise "
+                "or square_occlusion, or give the network as a module"
+            )
+        self.check(model)
 
     def cost(self, model: Classifier, batch: Batch) -> PassCount | None:
         """Return the passes that explaining the batch takes, all images together.

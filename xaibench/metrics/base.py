@@ -151,6 +151,7 @@ class ComparisonMetric(Metric):
 
     needs_twin: ClassVar[bool] = False
     """Whether it asks for the model's twin, which a run then trains on permuted labels."""
+    needs_layers: ClassVar[bool] = False  # one that gives scores alone is refused
 
     def maps_anew(self) -> int:
         """Return how many maps it asks ``remake`` for, at most, for each map that it scores."""

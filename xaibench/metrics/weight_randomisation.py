@@ -59,6 +59,7 @@ class WeightRandomisation(LikenessMetric):
     at sanity checks for saliency maps", arXiv 2405.02383.
     """
 
+    needs_layers: ClassVar[bool] = True
     range: ClassVar[tuple[float, float]] = (-1.0, math.inf)
     conventions: ClassVar[dict[str, str]] = {"norms": "recalibrated"}
 

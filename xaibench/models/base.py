@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from xaibench.errors import UserError
 from xaibench.networks.map_layers import reaching
+from xaibench.networks.origin import Origin
 from xaibench.networks.tokens import NoMapError, TokenGrid
 from xaibench.types import Acceleration, Head, Precision, Space, Task
 
@@ -69,10 +71,14 @@ class Classifier(nn.Module):
         head_module: name of the module that makes the outputs of the pooled features;
             ``linear_head`` where that is the whole head.
         weights: where the weights came from, for the manifest.
+        origin: what was noticed when it was built, which a run says.
         batch_size: images in one pass of the masking engine.
         precision: of the masking engine's passes; gradients are always taken in fp32.
         acceleration: what the masking engine's full batches run through.
     """
+
+    scores_only: ClassVar[bool] = False
+    """Whether scores are all that it gives: no gradients, and no layers to look at."""
 
     def __init__(
         self,
@@ -90,6 +96,7 @@ class Classifier(nn.Module):
         tokens: TokenGrid | None = None,
         head_module: str | None = None,
         weights: str = "none",
+        origin: Origin | None = None,
         batch_size: int = 64,
         precision: Precision = "fp32",
         acceleration: Acceleration = "none",
@@ -98,14 +105,11 @@ class Classifier(nn.Module):
         self.net = net
         self.head: Head = head
         self.classes = classes
-        self.cam_layer = cam_layer
-        self.linear_head = linear_head
-        self.pool = pool
-        self.input_shape = input_shape
-        self.stages = stages
+        self.cam_layer, self.linear_head, self.pool = cam_layer, linear_head, pool
+        self.input_shape, self.stages = input_shape, stages
         self.tokens = tokens or TokenGrid()
         self.head_module = head_module or linear_head
-        self.weights = weights
+        self.weights, self.origin = weights, origin or Origin()
         self.batch_size = batch_size
         self.precision: Precision = precision
         self.acceleration: Acceleration = acceleration
@@ -278,6 +282,12 @@ class Model(ABC):
     """Check -> why it fails, and may, for ``xaibench check``; the check must fail then."""
     checked_with: ClassVar[Mapping[str, object]] = {}
     """Parameters of ``xaibench check`` in place of the defaults, such as no weights to download."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Parameters that name a file (or ``FILE:NAME``) that is looked for beside the config first."""
+
+    def sources(self) -> tuple[Path, ...]:
+        """Return the files, beside its own code, that decide what it builds: for the run's id."""
+        return ()
 
     def validate(self) -> None:
         """Raise UserError for what types cannot say; runs before anything loads."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import urllib.request
 from dataclasses import dataclass, field
@@ -18,8 +17,10 @@ from torch import nn
 
 from xaibench.errors import UserError, nearest
 from xaibench.models.base import Classifier, Model, head_for
+from xaibench.networks.made_for import MadeFor
+from xaibench.networks.origin import Origin
 from xaibench.networks.parts import classifier_name, places, replace_head, tame_head
-from xaibench.networks.weight_files import GreyStem, load_weights
+from xaibench.networks.weight_files import GreyStem, Loaded, load_weights
 from xaibench.registry import register
 from xaibench.types import Task
 
@@ -45,6 +46,7 @@ class Timm(Model):
     classes on one logit instead of two. ``hidden``: width of a hidden layer: the head is then
     linear, ReLU, linear, and no class activation map can be made of it. ``options``: more of what
     timm's constructor of the architecture takes, such as ``{global_pool: avg, depth: 6}``.
+    ``mean`` and ``std``: one a channel, in the unit of [0, 1]; timm's own where they are left out.
     Transformers of a fixed size are built for the images' size, which must be a multiple of their
     patches.
     """
@@ -59,6 +61,11 @@ class Timm(Model):
     hidden: PositiveInt | None = None
     cam_layer: str | None = None
     options: dict[str, bool | int | float | str | tuple[int, ...]] = field(default_factory=dict)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def sources(self) -> tuple[Path, ...]:
+        return () if self.weights in ("imagenet", "none") else (Path(self.weights),)
 
     def validate(self) -> None:
         if not timm.is_model(self.architecture):
@@ -70,6 +77,8 @@ class Timm(Model):
         own = sorted(_OURS.keys() & self.options.keys())
         if own:
             raise UserError(f"options: {own[0]} is {_OURS[own[0]]}; leave it out")
+        if self.std is not None and min(self.std, default=0) <= 0:
+            raise UserError("std: every number must be above 0")
         if self.weights not in ("imagenet", "none") and not Path(self.weights).is_file():
             raise UserError(
                 f"weights: {self.weights!r} is neither 'imagenet' nor 'none' nor an existing file "
@@ -87,6 +96,12 @@ class Timm(Model):
         per_channel = lambda values: (
             tuple(values) if channels == len(values) else (sum(values) / len(values),) * channels
         )
+        mean = per_channel(self.mean or config["mean"])
+        std = per_channel(self.std or config["std"])
+        loaded = used if isinstance(used, Loaded) else None
+        doubts = list(loaded.fresh) if loaded else []
+        if made_for := self._made_for(used, config):
+            doubts += made_for.differences(mean, std, size)
         known = _places(net, self.architecture, (channels, *size))
         if self.cam_layer is not None:
             known["cam_layer"] = self.cam_layer
@@ -94,10 +109,11 @@ class Timm(Model):
             net,
             head=head,
             classes=classes,
-            mean=per_channel(config["mean"]),
-            std=per_channel(config["std"]),
+            mean=mean,
+            std=std,
             input_shape=(channels, *size),
-            weights=used,
+            weights=loaded.said if loaded else used,
+            origin=Origin(loaded.notes if loaded else (), tuple(doubts)),
             **known,
         )
 
@@ -133,15 +149,24 @@ class Timm(Model):
         fixed = config is not None and config.fixed_input_size
         return {"img_size": size} if fixed and tuple(config.input_size[1:]) != size else {}
 
-    def _with_weights(self, create) -> tuple[nn.Module, str]:
+    def _made_for(self, used: str | Loaded, config: dict[str, object]) -> MadeFor | None:
+        """Return for which images the weights were made; of a file that does not say it, timm's
+        mean and std for the architecture."""
+        source = f"timm's record of {self.architecture}"
+        mean, std = tuple(config["mean"]), tuple(config["std"])
+        if isinstance(used, Loaded):
+            return used.made_for or MadeFor(source, mean, std)
+        own = used.startswith("imagenet")
+        return MadeFor(source, mean, std, tuple(config["input_size"][1:])) if own else None
+
+    def _with_weights(self, create) -> tuple[nn.Module, str | Loaded]:
         if self.weights == "none":
             return create(False), "none"
         if self.weights != "imagenet":
             net = create(False)
             path = Path(self.weights)
             stems, heads = _named(net, "first_conv"), _named(net, "classifier")
-            load_weights(net, path, stems=stems, heads=heads, grey_stem=self.grey_stem)
-            return net, f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
+            return net, load_weights(net, path, stems=stems, heads=heads, grey_stem=self.grey_stem)
         config = timm.get_pretrained_cfg(self.architecture)
         if config is None or not (config.hf_hub_id or config.url):
             raise UserError(f"weights: timm has no ImageNet weights for {self.architecture!r}")

@@ -149,10 +149,13 @@ def trained_model(
     model.precision, model.acceleration = config.precision, config.acceleration
     for name, explainer in config.explainers.items():
         try:
-            explainer.check(model)
+            explainer.admit(model)
         except UserError as error:
             raise UserError(f"explainers.{name}: {error}") from None
+    _check_metrics(config, model)
     place.progress.say(f"Model: {config.model}; weights: {model.weights}")
+    for line in (*model.origin.notes, *(model.origin.doubts if training.epochs == 0 else ())):
+        place.progress.say(line)
     recipe = {
         "dataset": plugin_parameters(config.dataset),
         "model": plugin_parameters(config.model) | {"weights": model.weights},
@@ -165,7 +168,32 @@ def trained_model(
     options = {"cache": place.cache, "progress": place.progress, "may_train": may_train}
     trained = fit(model, data, training, recipe=recipe, seed=lesson.seed, **options)
     model.requires_grad_(False)
+    if training.epochs == 0:
+        place.progress.say(_untrained(trained))
     return model, trained
+
+
+def _check_metrics(config: RunConfig, model: Classifier) -> None:
+    """Raise UserError for a metric that needs what this model, or this training, has not."""
+    for name, metric in config.metrics.items():
+        if not isinstance(metric, ComparisonMetric):
+            continue
+        if metric.needs_twin and config.training.epochs == 0:
+            raise UserError(
+                f"metrics.{name}: compares with a twin that is trained on permuted labels, and "
+                "training.epochs is 0: nothing is trained; leave the metric out"
+            )
+        if metric.needs_layers and model.scores_only:
+            raise UserError(
+                f"metrics.{name}: draws the model's layers anew, and this one has none to draw: it "
+                "gives scores alone; leave the metric out"
+            )
+
+
+def _untrained(trained: Trained) -> str:
+    known = {k: v for k, v in (trained.validation or {}).items() if v is not None}
+    told = ", ".join(f"{name} {value:.4g}" for name, value in known.items())
+    return "Nothing is trained (training.epochs: 0)" + (f"; validation {told}" if told else "")
 
 
 def twin_model(config: RunConfig, lesson: Lesson, place: Workplace) -> Classifier | None:

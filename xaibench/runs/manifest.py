@@ -10,6 +10,7 @@ import torch
 
 from xaibench.config.run_config import RunConfig, plugin_parameters
 from xaibench.engine.device import device_name
+from xaibench.models.base import Classifier
 from xaibench.runs.fitting import Fitted
 from xaibench.runs.rows import RunMetric, labelled
 from xaibench.runs.subject import Subject
@@ -45,8 +46,10 @@ def describe(
         "dataset": {"name": data.name, "checksum": data.checksum, **data.facts},
         "model": {
             **plugin_parameters(config.model),
+            **_architecture(config.model),
             "weights_used": model.weights,
             "head": model.head,
+            **_noticed(model, config.training.epochs == 0),
             **trained,
         },
         "training": config.training.model_dump(mode="json"),
@@ -70,9 +73,23 @@ def _trained_models(fitted: Iterable[Fitted], monitor: str) -> dict[str, object]
     return dict(trained.get(None, {"labels": trained}))
 
 
+def _architecture(plugin: object) -> dict[str, object]:
+    """Return what tables call the model, where that is no parameter of the plugin."""
+    name = getattr(plugin, "architecture", None)
+    return {} if name is None else {"architecture": name}
+
+
+def _noticed(model: Classifier, untrained: bool) -> dict[str, object]:
+    """Return what a run said of the model's weights when it was built, where it said anything."""
+    said = [*model.origin.notes, *(model.origin.doubts if untrained else ())]
+    return {"noticed": said} if said else {}
+
+
 def _trained(fitted: Fitted, monitor: str) -> dict[str, object]:
-    best = fitted.trained.best_value
+    best, validation = fitted.trained.best_value, fitted.trained.validation
     return {
+        "trained": validation is None,
+        **({} if validation is None else {"validation": dict(validation)}),
         "checkpoint": fitted.trained.key,
         "best_epoch": fitted.trained.best_epoch,
         # NaN is no JSON.

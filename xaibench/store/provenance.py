@@ -42,9 +42,13 @@ def plugin_version(*plugins: object) -> str:
     """Return a hash of the source files of plugins, wherever they come from.
 
     Of a plugin of an installed package it takes every source file of that package, since what the
-    plugin imports decides what it gives, too; of a file on its own that file alone.
+    plugin imports decides what it gives, too; of a file on its own that file alone. What a plugin
+    names in ``sources()``, such as a network's code and weights, counts likewise.
     """
-    return code_version({file for plugin in plugins for file in _sources(type(plugin))})
+    files = {file for plugin in plugins for file in _sources(type(plugin))}
+    for plugin in plugins:
+        files.update(getattr(plugin, "sources", tuple)())
+    return code_version(files)
 
 
 def _sources(cls: type) -> Iterator[Path]:

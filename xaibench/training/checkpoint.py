@@ -62,6 +62,9 @@ class Trained:
         folder: the checkpoint's.
         resumed_from: the step at which an interrupted training went on, or None.
         trained_steps: taken by this call; 0 when the checkpoint was there already.
+        validation: of a model that nothing was to train, what it is worth on the validation images:
+            loss, accuracy, auroc and mae, None where there is none. None of a trained one, whose
+            log tells it.
     """
 
     log: pd.DataFrame
@@ -72,6 +75,7 @@ class Trained:
     folder: Path
     resumed_from: int | None
     trained_steps: int
+    validation: Mapping[str, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,14 +169,21 @@ class Checkpoint:
             # By way of text: not every pandas reads a float back to the last bit.
             log = _table(pd.read_csv(self.folder / _LOG, dtype=str))
             best, value = (facts["best_epoch"], facts["best_step"]), facts["best_value"]
+            validation = facts.get("validation")
             self._load_best(model)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             progress.say(damaged(self.folder, error))
             return None
         value = math.nan if value is None else value
-        return Trained(log, *best, value, self.key, self.folder, None, 0)
+        return Trained(log, *best, value, self.key, self.folder, None, 0, validation)
 
-    def finish(self, model: Classifier, state: State, resumed_from: int | None) -> Trained:
+    def finish(
+        self,
+        model: Classifier,
+        state: State,
+        resumed_from: int | None,
+        validation: Mapping[str, float | None] | None = None,
+    ) -> Trained:
         """Put the best weights into the model, and close the checkpoint."""
         if state.best:
             self._load_best(model)
@@ -189,6 +200,7 @@ class Checkpoint:
             "best_epoch": best[0],
             "best_step": best[1],
             "best_value": None if math.isnan(value) else value,
+            **({} if validation is None else {"trained": False, "validation": dict(validation)}),
             "files": {name: _checksum(self.folder / name) for name in (_BEST, _LOG)},
             **self.facts,
         }
@@ -198,7 +210,8 @@ class Checkpoint:
         for left in (self.state_file, *self.folder.glob(".*.*.*")):
             left.unlink(missing_ok=True)
         steps = state.step - (resumed_from or 0)
-        return Trained(log, *best, value, self.key, self.folder, resumed_from, steps)
+        rest = resumed_from, steps, validation
+        return Trained(log, *best, value, self.key, self.folder, *rest)
 
     def save_best(self, model: Classifier) -> None:
         with replacing(self.folder / _BEST) as path:

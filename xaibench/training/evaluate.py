@@ -20,7 +20,7 @@ from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress, SilentProgress
 from xaibench.training.losses import Loss, loss_for
-from xaibench.types import Images, Labels, Split
+from xaibench.types import VALIDATION, Data, Images, Labels, Split
 
 Monitor = Literal["accuracy", "auroc", "loss"]
 FIGURES = ("loss", "accuracy", "auroc", "mae")
@@ -168,6 +168,15 @@ def figures(
         mae=_mae(model, logits, labels),
         skipped=skipped,
     )
+
+
+def worth(model: Classifier, data: Data) -> dict[str, float | None]:
+    """Return the figures of a model on the validation images; None where one cannot be had."""
+    split = data.splits.get(VALIDATION)
+    if split is None or len(split) == 0:
+        return dict.fromkeys(FIGURES)
+    found = figures(model, predict_logits(model, split), as_labels(split.labels))
+    return {name: found[name] if math.isfinite(found[name]) else None for name in FIGURES}
 
 
 def check_monitor(model: Classifier, labels: Shaped[Tensor, "n *labels"], monitor: Monitor) -> None:

@@ -35,6 +35,7 @@ from xaibench.training.evaluate import (
     figures,
     predict_logits,
     read_ahead,
+    worth,
 )
 from xaibench.training.events import Events, check_tensorboard, has_events
 from xaibench.training.freezing import Freezing
@@ -91,7 +92,8 @@ def fit(
             run = _Run(model, data, options, seed, checkpoint, progress)
             resumed_from = run.resume()
             run.train()
-        trained = checkpoint.finish(model, run.state, resumed_from)
+        validation = worth(model, data) if options.epochs == 0 else None
+        trained = checkpoint.finish(model, run.state, resumed_from, validation)
     model.eval()
     return trained
 

@@ -51,7 +51,7 @@ class TrainingOptions(BaseModel):
     seeds: tuple[Seed, ...] = Field(
         (), description="one model is trained for each; () for the run's own seed"
     )
-    epochs: NonNegativeInt = Field(10, description="at most; 0 leaves the model as it was built")
+    epochs: NonNegativeInt = Field(10, description="at most; 0: nothing is trained, only scored")
     max_steps: PositiveInt | None = Field(None, description="ends training before the last epoch")
     batch_size: PositiveInt = 64
     optimizer: Literal["adamw", "sgd"] = "adamw"
