@@ -40,11 +40,11 @@ def made(monkeypatch) -> list[Path]:
     """Every file that is read from now on."""
     read: list[Path] = []
 
-    def listening(path, bits) -> np.ndarray:
+    def listening(path, reading) -> np.ndarray:
         read.append(path)
         return read_grey(path)
 
-    monkeypatch.setattr(image_cache, "read_grey", listening)
+    monkeypatch.setattr(image_cache, "read_picture", listening)
     return read
 
 
@@ -142,12 +142,12 @@ def test_what_was_allowed_once_is_not_allowed_for_ever(files):
 
 
 def test_an_interruption_leaves_nothing(files, tmp_path, monkeypatch):
-    def interrupted(path, bits) -> np.ndarray:
+    def interrupted(path, reading) -> np.ndarray:
         if path == files[3]:
             raise KeyboardInterrupt
         return read_grey(path)
 
-    monkeypatch.setattr(image_cache, "read_grey", interrupted)
+    monkeypatch.setattr(image_cache, "read_picture", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepared(files)
     assert list((tmp_path / "cache" / "prepared").iterdir()) == []

@@ -29,8 +29,9 @@ class ImageFolder(OwnPictures):
     gives each a name; by default all folders by name. Two classes are a binary task.
 
     ``patient`` is a regular expression that finds the patient in an image's path below ``root``;
-    or ``groups`` names a table with the columns ``path`` and ``patient``. Without either, each
-    image counts as a patient of its own, which is said.
+    or ``groups`` names a table with the columns ``path`` and ``patient``. Without either, the
+    headers of DICOM files tell the patient, and each other image counts as a patient of its own,
+    which is said.
 
     ``masks`` is a folder with a mask of the evidence for those images that have one, under the
     image's path with ``mask_suffix`` behind its stem and any image's extension; the evidence is
@@ -72,6 +73,8 @@ class ImageFolder(OwnPictures):
             return patients.by_pattern(paths, self.patient)
         if self.groups is not None:
             return patients.by_table(paths, read_table(self.groups), self.groups)
+        if (told := patients.by_header([self.root / path for path in paths])) is not None:
+            return told
         progress.say(patients.UNKNOWN)
         return paths
 

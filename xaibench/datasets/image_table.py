@@ -161,6 +161,8 @@ class ImageTable(OwnPictures):
         paths = images["_path"].tolist()
         if self.patient is not None:
             return patients.by_pattern(paths, self.patient)
+        if (told := patients.by_header([self.root / path for path in paths])) is not None:
+            return told
         progress.say(patients.UNKNOWN)
         return paths
 

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +22,8 @@ from xaibench.imaging.image_files import (
     Reading,
     check_bad,
     read_all,
-    read_colour,
-    read_grey,
 )
+from xaibench.imaging.picture_files import read_picture
 from xaibench.imaging.preprocess import PREPROCESS_VERSION, Placement, Preprocessing, place, prepare
 from xaibench.imaging.recipe_folder import generated_folder
 from xaibench.progress import Progress
@@ -127,13 +125,13 @@ def _fill(
 ) -> None:
     bits = reading.bits or told_bits(files)
     (folder / _BITS).write_text(json.dumps(bits), encoding="utf-8")
-    opened = partial(read_colour if reading.colour else read_grey, bits=bits or 16)
+    told = replace(reading, bits=bits)
     shape = (len(files), *[options.resize.size] * 2, *[3] * reading.colour)
     images = _mapped(folder / "images.npy", shape)
     rows = {file: row for row, file in enumerate(files)}
 
     def read(file: Path) -> dict[str, object]:
-        prepared = prepare(opened(file), options)
+        prepared = prepare(read_picture(file, told), options)
         images[rows[file]] = prepared.image
         return _row(prepared.placement)
 

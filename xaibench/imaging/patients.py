@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from xaibench.errors import UserError
+from xaibench.imaging.dicom import is_dicom, read_header
+from xaibench.imaging.image_files import BadImage
 
 _NAMED = 3
 UNKNOWN = (
@@ -53,6 +55,22 @@ def by_pattern(paths: Sequence[str], pattern: str) -> list[str]:
             f"({', '.join(lost[:_NAMED])}); mend it, or name patients by a table (groups)"
         )
     return [match[which] for match in found]
+
+
+def by_header(files: Sequence[Path]) -> list[str] | None:
+    """Return the patient of each DICOM file, a pseudonym of what its header says.
+
+    None where a file is no DICOM, or names no patient.
+    """
+    if not files or not all(map(is_dicom, files)):
+        return None
+    found = []
+    for file in files:
+        try:
+            found.append(read_header(file).patient)
+        except BadImage:  # which is told where its picture is read
+            found.append(file.name)
+    return None if None in found else found
 
 
 def by_table(paths: Sequence[str], table: pd.DataFrame, file: Path) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
-from xaibench.imaging.image_files import read_colour, read_grey
+from xaibench.imaging.picture_files import read_picture
 from xaibench.imaging.preprocess import Prepared, Preprocessing, prepare
 from xaibench.types import ColourPicture, Data, Picture
 
@@ -48,11 +48,9 @@ def draw_stages(data: Data, files: pd.DataFrame, count: int, seed: int) -> list[
     chosen = shuffled.assign(turn=turn).sort_values("turn", kind="stable")[:count]
     for row in chosen.itertuples(index=False):
         split = data.splits[row.split]
-        reading = split.reading
-        read = read_colour if reading.colour else read_grey
-        original = read(Path(row.path), reading.bits or 16)
+        original = read_picture(Path(row.path), split.reading)
         prepared = prepare(original, split.preprocessing)
         cached = split.images(np.array([row.index_in_split]))[0]
-        cached = cached if reading.colour else cached[..., 0]
+        cached = cached if split.reading.colour else cached[..., 0]
         stages.append(Stages(Path(row.path).name, original, prepared, cached, split.preprocessing))
     return stages

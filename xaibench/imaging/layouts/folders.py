@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from xaibench.errors import UserError, did_you_mean
-from xaibench.imaging.image_files import find_images, is_meant
+from xaibench.imaging.image_files import is_meant
+from xaibench.imaging.picture_files import find_pictures
 from xaibench.imaging.picture_sets import Records
 
 SPLIT_FOLDERS = {
@@ -56,7 +57,7 @@ def find_classes(root: Path, leave_out: Path | None = None) -> Found:
     places = given or {root: None}
     rows = []
     for place, split in places.items():
-        stray = [file for file in find_images(place) if file.parent == place]
+        stray = [file for file in find_pictures(place) if file.parent == place]
         if stray:
             raise UserError(
                 f"root: {place} has {len(stray)} images outside of a class's folder "
@@ -64,7 +65,7 @@ def find_classes(root: Path, leave_out: Path | None = None) -> Found:
                 "class, or name their labels by a table (use: image_table)"
             )
         for folder in _folders(place, leave_out):
-            paths = [file.relative_to(root).as_posix() for file in find_images(folder)]
+            paths = [file.relative_to(root).as_posix() for file in find_pictures(folder)]
             rows += [(path, folder.name, split) for path in paths]
     if not rows:
         raise UserError(
