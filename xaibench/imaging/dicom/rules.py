@@ -136,7 +136,12 @@ def _modality(part: Dataset, layout: Layout, little: bool) -> Table | Rescale | 
 def _voi(part: Dataset, signed: bool, little: bool) -> Table | Window | None:
     if part.get("VOILUTSequence"):
         item = part.VOILUTSequence[0]
-        return table_of(item, "LUTDescriptor", "LUTData", signed=signed, little_endian=little)
+        table = table_of(item, "LUTDescriptor", "LUTData", signed=signed, little_endian=little)
+        if table.bits > 8 and np.ptp(table.entries) < 1 << (table.bits - 3):
+            raise Refused(
+                f"has a VOI table of {table.bits} bits that spans fewer than 1 in 8 greys"
+            )
+        return table
     centre, width = _number(part, "WindowCenter"), _number(part, "WindowWidth")
     if centre is None and width is None:
         return None
