@@ -338,6 +338,8 @@ WRONG = {
         "ModalityLUTSequence": [table([1, 256], bits=8)]},
     "has a lookup table of 1 entries where it announces 2": {
         "VOILUTSequence": [SHORT]},
+    "has a VOI table of 16 bits that spans fewer than 1 in 8 greys": {
+        "VOILUTSequence": [table(RISING_12)]},
     "has a lookup table without a descriptor": {
         "VOILUTSequence": [item(LUTExplanation="none")]},
 }  # fmt: skip

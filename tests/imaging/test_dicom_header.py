@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import IDENTITY, write
+from dicom_files import IDENTITY, table, write
 
 from xaibench.imaging.dicom import Header, read_dicom, read_header
 from xaibench.imaging.image_files import BadImage
@@ -138,12 +138,14 @@ def broken(folder: Path) -> list[Path]:
         "space": {"PhotometricInterpretation": "MONOCHROME9"},
         "shape": {"PresentationLUTShape": "INVERSE"},
         "function": {"WindowCenter": 1, "WindowWidth": 5, "VOILUTFunction": "CUBIC"},
+        "table": {"VOILUTSequence": [table(np.frombuffer(b"Erika^Mustermann", "<u2").tolist())]},
         "window": {"WindowCenter": "11111111", "WindowWidth": "22"},
     }
     files = [write(folder / f"{at}.dcm", GREY, **IDENTITY, **more) for at, more in odd.items()]
     swaps = {
         "frames": (b"77", b"Er"),
         "window": (b"11111111", b"Erika^Mu"),
+        "table": (b"\x28\0\x06\x30US", b"\x28\0\x06\x30LO"),
         "space": (b"MONOCHROME9", b"Mustermann^"),
         "shape": (b"INVERSE ", b"Erika^Mu"),
         "function": (b"CUBIC ", b"Erika^"),
@@ -161,7 +163,7 @@ def broken(folder: Path) -> list[Path]:
     return files
 
 
-def test_no_identity_is_returned_said_or_printed(tmp_path, capfd):
+def test_no_identity_is_returned_said_or_printed(tmp_path, capfd, caplog, recwarn):
     for file in broken(tmp_path):
         said = everything_said(file).casefold()
         assert said
@@ -170,7 +172,7 @@ def test_no_identity_is_returned_said_or_printed(tmp_path, capfd):
         assert "erika" not in said
         assert "muster" not in said
     printed = capfd.readouterr()
-    assert (printed.out, printed.err) == ("", "")
+    assert (printed.out, printed.err, caplog.text, recwarn.list) == ("", "", "", [])
 
 
 KEYWORDS = (

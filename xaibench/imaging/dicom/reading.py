@@ -46,12 +46,13 @@ def read_dicom(
     what it says of the whole. Pixel padding goes the way of the other pixels.
 
     Where a file has no VOI LUT, the standard maps the full range of the preceding step to the
-    display's (C.11.6.1): all values that Bits Stored can hold, after the Modality LUT. So the same
-    value is the same grey in every file, whatever else is in it. ``unwindowed="present"`` instead
-    spans the lowest to the highest value of each frame without its padding, as many viewers do; a
-    marker or an implant then changes the grey of the rest. It is for files that claim more bits
-    than they use. Those are refused otherwise, rather than shown nearly black: a frame of more than
-    8 bits that spans fewer than 32 of 256 greys. Without a window more than 16 bits are refused.
+    display's (PS3.3 C.11.6.1): all values that Bits Stored can hold, after the Modality LUT. So the
+    same value is the same grey in every file, whatever else is in it. ``unwindowed="present"``
+    instead spans the lowest to the highest value of each frame without its padding, as many viewers
+    do; a marker or an implant then changes the grey of the rest. It is for files that claim more
+    bits than they use. Otherwise those are refused, rather than shown nearly black: a frame of more
+    than 8 bits that spans fewer than 32 of 256 greys, as is a VOI table that does. Without a VOI
+    LUT more than 16 bits are refused.
 
     Colour goes through none of this (N.2.1.3 is for grey): RGB as it is, YBR converted, PALETTE
     COLOR looked up, and more than 8 bits scaled. Profiles and transparency are left out.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Num
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.multival import MultiValue
 from pydicom.pixels import apply_windowing
 
 from xaibench.imaging.dicom.lookup import Table, table_of
@@ -121,22 +122,27 @@ def _modality(part: Dataset, layout: Layout, little: bool) -> Table | Rescale | 
             signed=layout.signed,
             little_endian=little,
         )
-    slope, intercept = part.get("RescaleSlope"), part.get("RescaleIntercept")
+    slope, intercept = _number(part, "RescaleSlope"), _number(part, "RescaleIntercept")
     if slope is None and intercept is None:
         return None
     if slope is None or intercept is None:
         raise Refused("has only one of rescale slope and intercept")
-    rescale = Rescale(float(slope), float(intercept))
-    if rescale.slope == 0 or not np.isfinite([rescale.slope, rescale.intercept]).all():
-        raise Refused("has a rescale slope of 0, or one that is no number")
+    rescale = Rescale(slope, intercept)
+    if rescale.slope == 0:
+        raise Refused("has a rescale slope of 0")
     return rescale
 
 
 def _voi(part: Dataset, signed: bool, little: bool) -> Table | Window | None:
     if part.get("VOILUTSequence"):
         item = part.VOILUTSequence[0]
-        return table_of(item, "LUTDescriptor", "LUTData", signed=signed, little_endian=little)
-    centre, width = _first(part, "WindowCenter"), _first(part, "WindowWidth")
+        table = table_of(item, "LUTDescriptor", "LUTData", signed=signed, little_endian=little)
+        if table.bits > 8 and np.ptp(table.entries) < 1 << (table.bits - 3):
+            raise Refused(
+                f"has a VOI table of {table.bits} bits that spans fewer than 1 in 8 greys"
+            )
+        return table
+    centre, width = _number(part, "WindowCenter"), _number(part, "WindowWidth")
     if centre is None and width is None:
         return None
     if centre is None or width is None:
@@ -146,7 +152,7 @@ def _voi(part: Dataset, signed: bool, little: bool) -> Table | Window | None:
         raise Refused("has a VOI LUT function other than LINEAR, LINEAR_EXACT and SIGMOID")
     narrowest = _NARROWEST[function]
     wide = width >= narrowest if function == "LINEAR" else width > narrowest
-    if not wide or not np.isfinite([centre, width]).all():
+    if not wide:
         raise Refused(f"has a window of width {width:g}, which {function} does not allow")
     rule = Dataset()
     rule.add(part["WindowCenter"])
@@ -157,12 +163,16 @@ def _voi(part: Dataset, signed: bool, little: bool) -> Table | Window | None:
     return Window(rule)
 
 
-def _first(part: Dataset, keyword: str) -> float | None:
+def _number(part: Dataset, keyword: str) -> float | None:
     """Return the first of one or more numbers; None where there is none."""
     value = part.get(keyword)
-    if value is None or isinstance(value, float | int):
-        return None if value is None else float(value)
-    return float(value[0]) if len(value) else None
+    if isinstance(value, MultiValue):
+        value = value[0] if len(value) else None
+    if value is None:
+        return None
+    if not isinstance(value, float | int) or not np.isfinite(value):  # pydicom hands on other text
+        raise Refused(f"has no usable {keyword}")
+    return float(value)
 
 
 def _padding(dataset: FileDataset) -> tuple[int, int] | None:

@@ -1,14 +1,17 @@
-"""pydicom's warnings, which may repeat values of the header, kept from everyone."""
+"""What pydicom warns of and logs, which may repeat values of the header, kept from everyone."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from types import TracebackType
 
+_LOGGER = logging.getLogger("pydicom")
+
 
 class _Silence:
-    """No warnings while any thread is inside.
+    """No warnings, and no lines of pydicom's log beyond its own handlers, while a thread is inside.
 
     `warnings.catch_warnings` alone is for one thread: of two that overlap, the first to leave
     would bring the warnings back for the other, and the last would leave them off.
@@ -23,6 +26,7 @@ class _Silence:
             if self._inside == 0:
                 self._caught = warnings.catch_warnings(action="ignore")
                 self._caught.__enter__()
+                self._propagated, _LOGGER.propagate = _LOGGER.propagate, False
             self._inside += 1
 
     def __exit__(
@@ -34,6 +38,7 @@ class _Silence:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
+                _LOGGER.propagate = self._propagated
                 self._caught.__exit__(None, None, None)
 
 
