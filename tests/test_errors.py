@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xaibench.errors import did_you_mean, nearest
+from xaibench.errors import UserError, did_you_mean, nearest
 
 FRUIT = ["apple", "banana", "cherry"]
 MANY = [f"plugin_{number:02}" for number in range(13)]
@@ -55,3 +55,17 @@ def test_the_last_part_of_a_name_counts_but_the_whole_name_counts_more():
         " (did you mean 'captum.saliency'?)"
     )
     assert nearest("lime", ["captum.lime", "lime"]) == " (did you mean 'lime'?)"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("two\nlines", "two lines"),
+        ("a\x85b\u2028c", r"a\x85b\u2028c"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("\ud800", r"\ud800"),
+        (" für \n", "für"),
+    ],
+)
+def test_a_users_error_is_one_line_whatever_it_names(given, told):
+    assert str(UserError(given)) == told

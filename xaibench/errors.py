@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONG = 12  # names; more are read by nobody
 _ALIKE = 0.5
 
@@ -12,8 +14,12 @@ _ALIKE = 0.5
 class UserError(Exception):
     """Something that the user can mend: printed as one line, exit code 2, no traceback.
 
-    The message says what is wrong, where, what is allowed, and how to mend it.
+    The message says what is wrong, where, what is allowed, and how to mend it. What breaks lines in
+    it, or steers a terminal, may come from a user's file: it is written out, as in ``\\x85``.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_CONTROL.sub(_written_out, message.strip()))
 
 
 class PluginError(Exception):
@@ -52,3 +58,7 @@ def nearest(got: str, names: Iterable[str], count: int = 1) -> str:
 
 def _alike(one: str, other: str) -> float:
     return difflib.SequenceMatcher(None, other, one).ratio()
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return " " if found[0] in "\n\t" else repr(found[0])[1:-1]

@@ -83,7 +83,7 @@ def contents(source: Path) -> None:
     how_to = sorted(f"how-to/{p.stem}" for p in (source / "how-to").glob("*.md"))
     parts = {
         "How to": how_to,
-        "Reference": ["metrics", *(f"plugins/{kind}s" for kind in KINDS), "api"],
+        "Reference": ["metrics", "errors", *(f"plugins/{kind}s" for kind in KINDS), "api"],
         "The project": ["architecture", "benchmarks", "contributing", "changelog"],
     }
     with (source / "index.md").open("a", encoding="utf-8") as index:

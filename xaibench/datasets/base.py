@@ -132,7 +132,8 @@ class FileDataset(Dataset):
         self.validate()
         there = self._fetched(progress) if self.when_missing == "download" else self._found()
         if there is None:
-            check_writable(self.synthetic.root, "synthetic.root")
+            if not self.synthetic.root.exists():
+                check_writable(self.synthetic.root, "synthetic.root")
             self.synthetic.write(progress)
             there = self.find(self.synthetic.root)
         return self.read(there, seed=seed, cache=cache, progress=progress)

@@ -63,6 +63,8 @@ def telling(summary: pd.DataFrame) -> pd.DataFrame:
     it says nothing; how much relevance lies on it does. What unlike maps score beside a likeness
     is no ranking. The tables keep them all.
     """
+    if summary.empty:  # such as of a run of controls alone
+        return summary
     name, mask = summary["metric"].str.partition("@")[[0, 2]].to_numpy().T
     dull = np.isin(name, ("pointing_game", "iou_top")) & pd.Series(mask).str.startswith("lungs")
     chances = {control_of(metric) for metric in summary["metric"].unique()}

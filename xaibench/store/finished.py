@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -13,6 +12,7 @@ import pandas as pd
 
 from xaibench.atomic import write_text
 from xaibench.errors import UserError
+from xaibench.store.damaged import read_mapping, read_parquet
 from xaibench.store.merging import merge
 from xaibench.store.schema import KEYS, SEED, maps_of_seed
 from xaibench.store.training_seeds import of_first, seeds_of
@@ -35,8 +35,13 @@ class FinishedRun:
         manifest = self.folder / "manifest.json"
         if not manifest.is_file():
             raise UserError(f"{folder} holds no manifest.json; give the folder of a finished run")
-        self.manifest = json.loads(manifest.read_text(encoding="utf-8"))
-        self.dataset = true_name(self.manifest["dataset"]["name"])
+        self.manifest = read_mapping(manifest)
+        try:
+            self.dataset = true_name(self.manifest["dataset"]["name"])
+        except (KeyError, TypeError):
+            raise UserError(
+                f"{manifest}: names no data set; give the folder of a finished run"
+            ) from None
         self.head = self.manifest.get("model", {}).get("head")
 
     @cached_property
@@ -87,7 +92,7 @@ class FinishedRun:
         return path.is_file() and path.stat().st_size > 0
 
     def parquet(self, name: str) -> pd.DataFrame | None:
-        return pd.read_parquet(self.folder / name) if self.has(name) else None
+        return read_parquet(self.folder / name) if self.has(name) else None
 
     def csv(self, name: str) -> pd.DataFrame | None:
         return pd.read_csv(self.folder / name) if self.has(name) else None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from xaibench.errors import UserError
+from xaibench.store.damaged import read_parquet
 from xaibench.store.recipe import EVERYTHING, MODEL, differences, manifest_of
 from xaibench.store.schema import ITEM, KEYS, SEED
 from xaibench.store.training_seeds import seeds_of, with_seeds
@@ -46,7 +47,7 @@ def _read(folder: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{folder} holds no scores.parquet; give the folder of a finished run")
     checksum = manifest_of(folder).get("dataset", {}).get("checksum")
-    rows = with_seeds(pd.read_parquet(path))
+    rows = with_seeds(read_parquet(path))
     return rows.assign(folder=str(folder), checksum=pd.Series(checksum, rows.index, dtype=object))
 
 

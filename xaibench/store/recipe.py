@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from xaibench.store.damaged import read_mapping
 
 MODEL = ("dataset.images", "model", "training")
 """The parts of a manifest that decide what a model learns, but for the seed and the images."""
@@ -16,7 +17,7 @@ _MOST = 3  # differences that are told
 def manifest_of(folder: Path) -> Mapping[str, object]:
     """Return the manifest of a run's folder; nothing where there is none."""
     file = folder / "manifest.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_mapping(file) if file.is_file() else {}
 
 
 def differences(one: Path, other: Path, parts: Sequence[str]) -> str:

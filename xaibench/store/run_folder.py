@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from xaibench.atomic import replacing, telling, write_text
 from xaibench.errors import UserError
 from xaibench.store.cells import Cell, CellResult, SeedCells
+from xaibench.store.damaged import read_mapping
 from xaibench.store.schema import CURVES, SCORES, TIMINGS, maps_of_seed
 
 
@@ -45,7 +46,7 @@ class RunFolder:
 
     def manifest(self) -> dict[str, object]:
         file = self.path / "manifest.json"
-        return json.loads(file.read_text()) if file.is_file() else {}
+        return read_mapping(file) if file.is_file() else {}
 
     def write_manifest(self, manifest: Mapping[str, object]) -> None:
         """Write the manifest; refuses to go on where the data or weights are no longer the same."""

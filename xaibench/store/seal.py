@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xaibench.atomic import write_text
+from xaibench.store.damaged import read_mapping
 
 SEAL = "checksums.json"
 _SEALED = (".parquet", ".csv", ".h5", ".yaml", ".md", ".tex", ".py")
@@ -34,7 +35,7 @@ def seal(folder: Path) -> None:
 def sealed(folder: Path) -> dict[str, str] | None:
     """Return the checksums that a run was sealed with; None where it was not."""
     file = folder / SEAL
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return read_mapping(file) if file.is_file() else None
 
 
 @contextmanager

@@ -1,0 +1,94 @@
+"""Settings that contradict the task are refused as the config is read: no image, no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xaibench.config.contradictions import check_task
+from xaibench.config.reading import load_config
+from xaibench.errors import UserError
+from xaibench.registry import Registry
+
+TINY = Path(__file__).parents[2] / "configs" / "tiny.yaml"
+TASKS = {
+    "chest_xray_pneumonia": "binary",
+    "chexpert": "regression",
+    "nih_chestxray14": "multilabel",
+    "pcam": "binary",
+    "pneumothorax": "binary",
+}
+
+
+def dataset(name: str) -> str:
+    return f"dataset={{use: {name}, when_missing: synthesize}}"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        (
+            "chexpert",
+            ["training.monitor=auroc"],
+            "--set training.monitor=auroc: training.monitor: is auroc, which regression has not "
+            "(the task of chexpert); use monitor: loss",
+        ),
+        ("chexpert", [], "training.monitor: is accuracy, which regression has not"),
+        (
+            "chexpert",
+            ["training.monitor=loss", "training.pos_weight=2.0"],
+            "--set training.pos_weight=2.0: training.pos_weight: the task of chexpert is "
+            "regression, which has no positives to weigh; leave it out",
+        ),
+        (
+            "pcam",
+            ["model_per_label=true"],
+            "--set model_per_label=true: model_per_label: pcam has one label an image (binary); "
+            "leave it out, or use a data set of several labels",
+        ),
+    ],
+)
+def test_a_contradiction_is_told_with_its_place(name, settings, said):
+    with pytest.raises(UserError) as caught:
+        load_config(TINY, [dataset(name), *settings])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("chexpert", ["training.monitor=loss", "training.sampling=balanced"]),
+        ("chexpert", ["training.epochs=0"]),
+        ("nih_chestxray14", ["training.monitor=auroc", "training.pos_weight=balanced"]),
+        ("nih_chestxray14", ["model_per_label=true"]),
+        ("pcam", ["training.pos_weight=2.0"]),
+    ],
+)
+def test_what_the_task_allows_is_let_be(name, settings):
+    assert load_config(TINY, [dataset(name), *settings]).dataset.name == name
+
+
+def test_what_only_the_open_data_set_knows_is_told_then():
+    several = load_config(TINY, ["training.sampling=balanced", "training.monitor=loss"])
+    with pytest.raises(UserError, match=r"training.sampling: balanced .* has 5; use sampling"):
+        check_task(several, "multilabel", 5)
+    check_task(several, "multilabel", 1)
+    check_task(several, None, 5)
+    with pytest.raises(UserError, match=r"training.monitor: is accuracy"):
+        check_task(load_config(TINY), "regression", 1)
+
+
+def test_our_data_sets_say_their_task():
+    registry = Registry()
+    known = {name: registry.load("dataset", name).task for name in TASKS}
+    assert known == TASKS
+
+
+def test_no_torch_is_needed_to_be_told():
+    code = (
+        "import sys\nfrom xaibench.config import contradictions\nassert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
