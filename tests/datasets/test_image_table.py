@@ -50,7 +50,7 @@ def test_a_column_of_classes(root):
             assert known.loc[name, "patient"] == group
             assert known.loc[name, "class"] == data.classes[label]
     assert data.facts["groups_in_two_splits"] == 0
-    assert data.facts["uncertain_labels"] == 0
+    assert data.facts["uncertain_labels"] == {}
 
 
 def test_classes_in_the_order_asked_for_and_others_left_out(root):
@@ -72,7 +72,8 @@ def test_several_columns_of_0_and_1(root):
     for path, a, b in zip(table["path"], table["a"], table["b"], strict=True):
         wanted = [np.nan if a == "-1" else float(a), float(b or 0)]
         np.testing.assert_array_equal(found[path], np.float32(wanted))
-    assert data.facts["uncertain_labels"] == 12
+    assert data.facts["uncertain_labels"] == {"a": 12, "b": 0}
+    assert data.facts["missing_labels"]["train"]["b"] == 0
 
 
 @pytest.mark.parametrize(

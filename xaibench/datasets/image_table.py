@@ -124,7 +124,7 @@ class ImageTable(OwnPictures):
                 "table": str(file),
                 "table_rows": len(table),
                 "generated": False,
-                **{f"{what}_labels": count for what, count in found.unclear.items()},
+                "uncertain_labels": dict(found.uncertain),
             },
         )
 

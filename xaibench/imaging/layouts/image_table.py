@@ -61,14 +61,14 @@ class Labelled:
     Attributes:
         kept: which rows have labels that can be used.
         labels: of the kept rows.
-        unclear: how many cells were uncertain or missing.
+        uncertain: label -> how many cells said neither yes nor no.
     """
 
     kept: np.ndarray
     labels: Labels
     classes: tuple[str, ...]
     task: Task
-    unclear: Mapping[str, int]
+    uncertain: Mapping[str, int]
 
 
 def only_rows(table: pd.DataFrame, only: Mapping[str, Sequence[str]], file: Path) -> pd.DataFrame:
@@ -166,9 +166,8 @@ def _one(table: pd.DataFrame, asked: LabelColumns) -> Labelled:
         raise UserError(f"label: {asked.label!r} is {known[0]!r} in every row; two are needed")
     places = {name: at for at, name in enumerate(classes)}
     labels = cells[kept].map(places).to_numpy(np.int64)
-    unclear = {"uncertain": int(uncertain.sum()), "missing": int(missing.sum())}
     task = "binary" if len(classes) == 2 else "multiclass"
-    return Labelled(kept.to_numpy(), labels, tuple(classes.values()), task, unclear)
+    return Labelled(kept.to_numpy(), labels, tuple(classes.values()), task, {})
 
 
 def _lists(table: pd.DataFrame, asked: LabelColumns) -> Labelled:
@@ -253,5 +252,5 @@ def _decided(
             kept &= ~which.any(axis=1)
         else:
             labels[which] = _VALUE.get(policy, np.nan)
-    unclear = {"uncertain": int(uncertain.sum()), "missing": int(missing.sum())}
-    return Labelled(kept, labels[kept].astype(np.float32), names, task, unclear)
+    counted = dict(zip(names, uncertain.sum(axis=0).tolist(), strict=True))
+    return Labelled(kept, labels[kept].astype(np.float32), names, task, counted)
