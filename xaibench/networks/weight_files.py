@@ -21,6 +21,7 @@ from xaibench.networks.wrappings import State, fitted
 
 GreyStem = Literal["sum", "mean"]
 _SHAPES = 3  # that differ, in a message
+_NAMED = torch.__version__ >= "2.6"
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ def _plain_values() -> list[object]:
     """Return what checkpoints hold beside tensors that is no code: options, and NumPy's numbers."""
     kinds = {type(np.dtype(code)) for code in "?bhilqBHILQefdSU"}
     scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
-    # As NumPy 1 called it, and as NumPy 2 does.
-    names = [f"numpy.{room}.multiarray.scalar" for room in ("core", "_core")]
-    return [argparse.Namespace, np.dtype, *kinds, *((scalar, name) for name in names)]
+    # As NumPy 1 called it, and as NumPy 2 does; a name of another version is torch 2.6's.
+    named = [(scalar, f"numpy.{room}.multiarray.scalar") for room in ("core", "_core")]
+    return [argparse.Namespace, np.dtype, *kinds, *(named if _NAMED else [scalar])]
 
 
 def _differences(state: State, wanted: State) -> str:
