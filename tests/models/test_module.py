@@ -158,7 +158,7 @@ REFUSED = [
     ({"factory": "no_such_package:f"}, "no_such_package cannot be imported: ModuleNotFoundError"),
     ({"factory": "builtins:dict"}, r"gives a dict; it must return a torch\.nn\.Module"),
     ({"options": {"wdith": 3}}, r"my_net.py:make with \(wdith=3\) failed: TypeError: .*'wdith'"),
-    ({"options": {"outputs": 1000}}, r"gives 1000 outputs, and .* 2 classes; set `head: replace`"),
+    ({"options": {"outputs": 1000}}, r"gives 1000 outputs, and .* 2 classes; say `head: replace`"),
     ({"factory": "my_net.py:two"}, r"gives dict for one image; it must give one tensor"),
     ({"factory": "my_net.py:fixed"}, "does not take images of 3x16x16 .* say its `channels` and"),
     ({"options": {"channels": 1}}, "does not take images of 3x16x16 .* `channels`"),

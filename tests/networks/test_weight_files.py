@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -68,6 +69,9 @@ WRAPPED = {
     "timm": (
         lambda s: {"state_dict": s, "state_dict_ema": s, "args": argparse.Namespace(lr=0.1)},
         "those under 'state_dict', not those under 'state_dict_ema', which fit as well",
+    ),
+    "numbers": (
+        lambda s: {"model": s, "best": np.float64(0.9), "epoch": np.int64(3)}, "under 'model'"
     ),
     "old": (
         lambda s: {k: v for k, v in s.items() if not k.endswith("num_batches_tracked")}, None

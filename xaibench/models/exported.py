@@ -22,6 +22,8 @@ from xaibench.types import Task
 
 _INSIDE = "an exported network gives scores alone, {}; use `module`, `timm` or `torchvision` for it"
 
+_OTHER = "export a network that was trained for these classes"
+
 
 @register("model")
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Exported(Model):
         archive = _loaded(self.file)
         image = torch.linspace(0, 1, channels * size[0] * size[1]).view(1, channels, *size)
         net: nn.Module = Adapted(archive, grey, None)
-        head = head_of(net, image, task, classes, self.outputs)
+        head = head_of(net, image, task, classes, self.outputs, otherwise=_OTHER)
         if self.outputs == "probabilities":
             net = Adapted(archive, grey, logits_of(head))
         _check_batches(net, image)
@@ -130,6 +132,9 @@ class _Archive(nn.Module):
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch output"]:
         outputs = self.network(images.contiguous())
+        # TorchScript keeps the method of its first call, where a patched one would be looked for.
+        if isinstance(self.network, torch.jit.ScriptModule):
+            vars(self.network).pop("forward", None)
         single = isinstance(outputs, tuple | list) and len(outputs) == 1
         return outputs[0] if single else outputs
 

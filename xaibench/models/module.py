@@ -22,6 +22,8 @@ from xaibench.networks.weight_files import Loaded, load_weights
 from xaibench.registry import register
 from xaibench.types import Task
 
+_OTHER = "say `head: replace` for a fresh linear head, or use a network trained for these classes"
+
 
 @register("model")
 @dataclass(frozen=True)
@@ -98,7 +100,9 @@ class Module(Model):
         mean, std = intake.normalisation(shape[0])
         net = built(self.factory, self.options)
         image = torch.linspace(0, 1, shape[0] * size[0] * size[1]).view(1, *shape)
-        head = head_of(net, image, task, classes, self.outputs) if self.head == "keep" else None
+        head = None
+        if self.head == "keep":
+            head = head_of(net, image, task, classes, self.outputs, otherwise=_OTHER)
         known = self._places(net, shape)
         if head is None:
             head = head_for(task, self.single_logit)

@@ -133,8 +133,13 @@ def head_of(
     task: Task,
     classes: tuple[str, ...],
     outputs: Outputs,
+    *,
+    otherwise: str,
 ) -> Head:
     """Return how a network's outputs are read, by what it gives of an image.
+
+    Args:
+        otherwise: what to do where their number is not the task's.
 
     Raises:
         UserError: it does not take the image, gives no tensor (batch, outputs), another number of
@@ -155,8 +160,7 @@ def head_of(
     else:
         raise UserError(
             f"the network gives {count} output{'s' * (count > 1)}, and the data set ({task}) has "
-            f"{len(classes)} classes; set `head: replace` for a fresh linear head, or use a "
-            "network trained for these classes"
+            f"{len(classes)} classes; {otherwise}"
         )
     if outputs == "logits" and head == "softmax" and _adds_to_one(given):
         raise UserError(

@@ -29,6 +29,7 @@ _DATA = re.compile(
     r"|torch\.(\w*Storage|Size|Tensor|device|[a-z]*(int|float|complex)\d+\w*|bool|half|double|long)"
     r"|torch\.nn\.parameter\.(Parameter|Buffer)|torch\.serialization\._get_layout"
     r"|collections\.(OrderedDict|Counter|defaultdict)|_codecs\.encode|argparse\.Namespace"
+    r"|numpy\.dtype|numpy\.dtypes\.\w+|numpy\._?core\.multiarray\.scalar"
     r"|builtins\.(set|frozenset|bytearray|slice|complex|dict|list|tuple|int|float|str|bool)"
 )
 _SAME_MODULE = {"posix": "os", "nt": "os", "__builtin__": "builtins"}

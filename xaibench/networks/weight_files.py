@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
@@ -20,6 +21,7 @@ from xaibench.networks.wrappings import State, fitted
 
 GreyStem = Literal["sum", "mean"]
 _SHAPES = 3  # that differ, in a message
+_NAMED = torch.__version__ >= "2.6"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def read_tree(path: Path) -> object:
     try:
         if holds_safetensors(head):
             return load_file(path)
-        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_plain_values()):
             warnings.simplefilter("ignore")  # of an archive that it refuses in the next moment
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each format raises its own kind for a damaged file
@@ -103,6 +105,15 @@ def read_tree(path: Path) -> object:
             f"weights: {path} cannot be read: it is {what}"
             + (mend(what) or f" ({type(error).__name__}: {why[:120]})")
         ) from error
+
+
+def _plain_values() -> list[object]:
+    """Return what checkpoints hold beside tensors that is no code: options, and NumPy's numbers."""
+    kinds = {type(np.dtype(code)) for code in "?bhilqBHILQefdSU"}
+    scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
+    # As NumPy 1 called it, and as NumPy 2 does; a name of another version is torch 2.6's.
+    named = [(scalar, f"numpy.{room}.multiarray.scalar") for room in ("core", "_core")]
+    return [argparse.Namespace, np.dtype, *kinds, *(named if _NAMED else [scalar])]
 
 
 def _differences(state: State, wanted: State) -> str:
