@@ -150,3 +150,9 @@ def test_a_data_set_without_files_is_not_a_pass():
     found = results(dataset(open=open_it))
     assert {r.state for r in found[1:]} == {"not run"}
     assert found[1].why == "could not be opened: root: data/mine is no folder"
+
+
+def test_a_task_that_is_declared_is_the_one_of_the_data():
+    assert not any(r.failed for r in results(dataset(task="binary"), "opens"))
+    (found,) = results(dataset(task="multilabel"), "opens")
+    assert found.why == "its task is declared as multilabel, and the data are binary"

@@ -8,6 +8,7 @@ import weakref
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from xaibench.checks.comparing import well_made
 from xaibench.datasets.base import Dataset, FileDataset
 from xaibench.errors import UserError
 from xaibench.progress import SilentProgress
-from xaibench.types import VALIDATION, Data, Split
+from xaibench.types import VALIDATION, Data, Split, Task
 
 _FIRST = "opens"
 _LOOKED_AT = 8
@@ -122,6 +123,8 @@ class _Trial:
             return "splits must be Split objects by name, and there must be some"
         if missing := {"train", VALIDATION, "test"} - set(data.splits):
             return f"lacks the splits {', '.join(sorted(missing))}"
+        if self._found.task in get_args(Task) and self._found.task != data.task:
+            return f"its task is declared as {self._found.task}, and the data are {data.task}"
         if not data.checksum:
             return "the checksum is empty"
         counted = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
