@@ -281,3 +281,14 @@ def test_a_damaged_recipe_is_named(generated, opened, tmp_path):
     (tmp_path / "set" / "recipe.json").write_text("{")
     with pytest.raises(UserError, match=r"recipe.json: cannot be read"):
         opened(tmp_path / "set")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_that_excel_saved_elsewhere_gives_the_same(root, opened, encoding):
+    rewrite(root, put("Edema", "0.5", "-1", ""))
+    expected = opened(root, findings=BOTH)
+    text = (root / "train.csv").read_text().replace(",", ";").replace("0.5", "0,5")
+    (root / "train.csv").write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    found = opened(root, findings=BOTH)
+    assert found.checksum == expected.checksum
+    np.testing.assert_array_equal(found.splits["train"].labels, expected.splits["train"].labels)
