@@ -4,8 +4,8 @@ PYTHON ?= python3
 CONFIG ?= configs/pcam_resnet18.yaml
 VENV   := .venv
 BIN    := $(VENV)/bin
-# A process a core; nothing can be timed so.
-SIDE_BY_SIDE := -n auto --benchmark-disable
+# A process a core, a file of tests at a time; nothing can be timed so.
+SIDE_BY_SIDE := -n auto --dist loadfile --benchmark-disable
 
 .PHONY: run test test-slow lint docs bench clean
 
@@ -13,10 +13,10 @@ run: $(VENV)/.run  ## install, then run the main config (CONFIG=... for another)
 	$(BIN)/xaibench run $(CONFIG)
 
 test: $(VENV)/.test  ## install with the test tools, then the default suite
-	$(BIN)/pytest -m "not slow" $(SIDE_BY_SIDE) --dist loadfile
+	$(BIN)/pytest -m "not slow" $(SIDE_BY_SIDE)
 
 test-slow: $(VENV)/.test  ## the long tests that `make test` leaves out
-	$(BIN)/pytest -m slow $(SIDE_BY_SIDE) --dist loadgroup
+	$(BIN)/pytest -m slow $(SIDE_BY_SIDE)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("commands of the pages")  # one folder for all of them
-
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     "README.md",

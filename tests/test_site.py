@@ -13,7 +13,7 @@ import pytest
 import xaibench
 from xaibench.registry import Registry
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]  # built once for all of them
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 
