@@ -16,7 +16,7 @@ QUICK = {("explainer", "center_prior"), ("metric", "mass_accuracy"), ("metric", 
 OTHERS = {
     "explainer": [
         ("square_occlusion", ["window=12", "stride=5", "fill=blur", "space=logit"]),
-        ("square_occlusion", ["window=40", "stride=40", "fill=0.3"]),
+        ("square_occlusion", ["window=20", "stride=20", "fill=0.3"]),
         ("superpixel_occlusion", ["measure=drop_per_area", "fill=image_mean"]),
         ("integrated_gradients", ["steps=9", "baseline=image_mean", "channels=sum"]),
         ("integrated_gradients", ["steps=20", "space=prob"]),
