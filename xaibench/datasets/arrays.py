@@ -19,6 +19,7 @@ from xaibench.imaging.array_labels import ArrayLabels, labels_of
 from xaibench.imaging.checksums import checksums
 from xaibench.imaging.counts import counts
 from xaibench.imaging.layouts.arrays import WHOLE, Keys, Pixels, Stored, find_arrays, pixels_of
+from xaibench.imaging.own_masks import shown
 from xaibench.imaging.splits import SPLITS, check_no_overlap, patient_split
 from xaibench.phantoms.own_pictures import draw_arrays
 from xaibench.progress import Progress
@@ -164,9 +165,4 @@ class ArraySplit(Split):
         if self.evidence is None:
             return {}
         masks = np.stack([np.asarray(self.evidence[int(row)]) != 0 for row in self.rows[indices]])
-        labels = self.labels[indices]
-        if labels.ndim == 1:
-            shown = labels == targets
-        else:
-            shown = np.take_along_axis(labels, targets[:, None], axis=1)[:, 0] >= 0.5
-        return {"evidence": masks & shown[:, None, None]}
+        return {"evidence": masks & shown(self.labels[indices], targets)[:, None, None]}

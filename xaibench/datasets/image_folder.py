@@ -69,14 +69,9 @@ class ImageFolder(OwnPictures):
 
     def _patients(self, found: Found, progress: Progress) -> Sequence[str]:
         paths = found.table["path"].tolist()
-        if self.patient is not None:
-            return patients.by_pattern(paths, self.patient)
         if self.groups is not None:
             return patients.by_table(paths, read_table(self.groups), self.groups)
-        if (told := patients.by_header([self.root / path for path in paths])) is not None:
-            return told
-        progress.say(patients.UNKNOWN)
-        return paths
+        return patients.of_files(self.root, paths, self.patient, progress)
 
     def _with_masks(self, records: Records, cache: Path, progress: Progress) -> Records:
         if self.masks is None:

@@ -158,13 +158,7 @@ class ImageTable(OwnPictures):
             if (empty := images[self.group].isna()).any():
                 raise UserError(f"group: line {empty.idxmax()} has nothing in {self.group!r}")
             return images[self.group].tolist()
-        paths = images["_path"].tolist()
-        if self.patient is not None:
-            return patients.by_pattern(paths, self.patient)
-        if (told := patients.by_header([self.root / path for path in paths])) is not None:
-            return told
-        progress.say(patients.UNKNOWN)
-        return paths
+        return patients.of_files(self.root, images["_path"].tolist(), self.patient, progress)
 
     def _masks(
         self, table: pd.DataFrame, images: pd.DataFrame, cache: Path, progress: Progress

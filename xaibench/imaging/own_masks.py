@@ -15,7 +15,7 @@ from xaibench.imaging.checksums import file_checksums
 from xaibench.imaging.image_files import EXTENSIONS, MAX_PIXELS
 from xaibench.imaging.picture_sets import Asked
 from xaibench.progress import Progress
-from xaibench.types import Mask
+from xaibench.types import Labels, Mask, Rows
 
 NAME = "evidence"
 _COLOURS = ("RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr")
@@ -70,7 +70,9 @@ def _evidence(
     there: Container[str],
 ) -> dict[str, Bool[np.ndarray, "n size size"]]:
     masks = []
-    for row, shows in zip(asked.rows.itertuples(index=False), _shows(asked), strict=True):
+    for row, shows in zip(
+        asked.rows.itertuples(index=False), shown(asked.labels, asked.targets), strict=True
+    ):
         size = int(row.height), int(row.width)
         known = shows and row.path in there
         masks.append(read(row.path, size) if known else np.zeros(size, bool))
@@ -133,7 +135,8 @@ def read_own_mask(file: Path, size: tuple[int, int]) -> Mask:
     return values > values.max() / 2
 
 
-def _shows(asked: Asked) -> Bool[np.ndarray, " n"]:
-    if asked.labels.ndim == 1:
-        return asked.labels == asked.targets
-    return np.take_along_axis(asked.labels, asked.targets[:, None], axis=1)[:, 0] >= 0.5
+def shown(labels: Labels, targets: Rows) -> Bool[np.ndarray, " n"]:
+    """Return whether each image shows its target, by its labels; 0.5 and more of several does."""
+    if labels.ndim == 1:
+        return labels == targets
+    return np.take_along_axis(labels, targets[:, None], axis=1)[:, 0] >= 0.5

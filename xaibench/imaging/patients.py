@@ -11,6 +11,7 @@ import pandas as pd
 from xaibench.errors import UserError
 from xaibench.imaging.dicom import is_dicom, read_header
 from xaibench.imaging.image_files import BadImage
+from xaibench.progress import Progress
 
 _NAMED = 3
 UNKNOWN = (
@@ -18,6 +19,21 @@ UNKNOWN = (
     "one, they leak from training to test: name them by `patient: REGEX` or `groups: TABLE`"
 )
 """What is said, loudly, where nobody says of whom the images are."""
+
+
+def of_files(
+    root: Path, paths: Sequence[str], pattern: str | None, progress: Progress
+) -> Sequence[str]:
+    """Return the patient of each path below a root: by a pattern, or by the headers of DICOM files.
+
+    Where neither tells, each image is a patient of its own, which is said.
+    """
+    if pattern is not None:
+        return by_pattern(paths, pattern)
+    if (told := by_header([root / path for path in paths])) is not None:
+        return told
+    progress.say(UNKNOWN)
+    return paths
 
 
 def check_pattern(pattern: str | None) -> None:

@@ -57,16 +57,17 @@ def find_classes(root: Path, leave_out: Path | None = None) -> Found:
     places = given or {root: None}
     rows = []
     for place, split in places.items():
-        stray = [file for file in find_pictures(place) if file.parent == place]
-        if stray:
+        files = find_pictures(place)
+        if stray := [file for file in files if file.parent == place]:
             raise UserError(
                 f"root: {place} has {len(stray)} images outside of a class's folder "
                 f"({', '.join(f.name for f in stray[:_NAMED])}); move each into the folder of its "
                 "class, or name their labels by a table (use: image_table)"
             )
-        for folder in _folders(place, leave_out):
-            paths = [file.relative_to(root).as_posix() for file in find_pictures(folder)]
-            rows += [(path, folder.name, split) for path in paths]
+        classes = {folder.name for folder in _folders(place, leave_out)}
+        for file in files:
+            if (name := file.relative_to(place).parts[0]) in classes:
+                rows.append((file.relative_to(root).as_posix(), name, split))
     if not rows:
         raise UserError(
             f"root: {root} has no images in folders of classes; it must hold CLASS/*.png, or "
