@@ -128,6 +128,37 @@ def test_several_labels_and_numbers(tmp_path):
     assert rows_of(data)[39][2].tolist() == [90]
 
 
+def test_one_hot_labels_are_classes(tmp_path):
+    three = np.eye(3, dtype=np.float32)[np.arange(40) % 3]
+    file = save(tmp_path, "npz", {"images": IMAGES, "labels": three})
+    data = opened(file, one_hot=True, classes=("a", "b", "c"))
+    assert (data.task, data.classes) == ("multiclass", ("a", "b", "c"))
+    assert [rows_of(data)[row][2] for row in range(40)] == [row % 3 for row in range(40)]
+    assert opened(file).task == "multilabel"
+
+
+@pytest.mark.parametrize("kind", ["h5", "npz"])
+def test_a_folder_of_several_files_is_read_by_a_pattern(tmp_path, kind):
+    """As PatchCamelyon is had: images and labels of each split in a file of their own."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    rows = {"train": slice(0, 24), "valid": slice(24, 32), "test": slice(32, 40)}
+    for split, part in rows.items():
+        held = {"x": IMAGES[part]}, {"y": LABELS[part][:, None, None, None]}
+        for arrays in held:
+            (name,) = arrays
+            save(folder, kind, arrays).rename(folder / f"scan_{split}_{name}.{kind}")
+    (folder / "read me.txt").write_text("no array")
+    data = opened(folder, images="scan_{split}_x/x", labels="scan_{split}_y/y")
+    assert (data.name, data.task) == ("scans", "binary")
+    for split, part in rows.items():
+        own = data.splits[split]
+        assert np.array_equal(own.images(np.arange(len(own))), IMAGES[part])
+        assert np.array_equal(own.labels, LABELS[part])
+    with pytest.raises(UserError, match="has images of train but no 'scan_train_y/z'; .*mean"):
+        opened(folder, images="scan_{split}_x/x", labels="scan_{split}_y/z")
+
+
 def test_masks_speak_for_their_own_label(tmp_path):
     masks = np.zeros((40, 9, 11), np.uint8)
     masks[:, 2:4, 3] = 7
@@ -149,20 +180,37 @@ def test_masks_speak_for_their_own_label(tmp_path):
         ),
         ({"labels": None}, {}, "labels: {} has images of all but no 'labels'; allowed: images"),
         ({}, {"groups": "who"}, "groups: {} has images of all but no 'who'"),
-        ({"labels": LABELS[:30]}, {}, "has 40 images of all and 30 labels; they must be as many"),
+        (
+            {"labels": LABELS[:30]},
+            {},
+            "labels: 'labels' of {} has 30 rows for 40 images of all; they must be as many",
+        ),
         ({"images": IMAGES[..., 0, 0]}, {}, "is of shape (40, 9); must be (N, height, width)"),
         ({"images": IMAGES[..., [0, 1]]}, {}, "shape (40, 9, 11, 2); must have 1 or 3 channels"),
         ({"images": IMAGES.astype(np.int32)}, {}, "is int32; must be uint8, uint16 or float"),
         ({"images": IMAGES - 300.0}, {}, "must lie in [0, 1] or in 0..255"),
         ({"images": np.where(IMAGES > 200, np.nan, IMAGES)}, {}, "no number"),
-        ({"labels": LABELS + 0.5}, {}, "all row 0 is 0.5; must be a whole number from 0"),
-        ({"labels": LABELS - 1}, {}, "all row 0 is -1; must be a whole number from 0"),
+        (
+            {"labels": LABELS + 0.5},
+            {},
+            "'labels' of {} row 0 is 0.5; must be a whole number from 0",
+        ),
+        ({"labels": LABELS - 1}, {}, "'labels' of {} row 0 is -1; must be a whole number from 0"),
         ({"labels": LABELS * 2}, {}, "no image is of class 1 (class_1); classes must be numbered"),
         ({"labels": LABELS * 0}, {}, "no image is of class 1"),
         ({"labels": np.array(["a", "b"] * 20)}, {}, "must be numbers of shape (N,)"),
         ({"labels": np.stack([LABELS] * 2, 1) * 3}, {}, "row 1 column 0 is 3; of several labels"),
-        ({}, {"classes": ("a",)}, "classes: are 1 names; 2 different ones are needed"),
-        ({"images": IMAGES.astype(np.uint16) * 9}, {"bits": 8}, "bits: are 8, but all of"),
+        ({}, {"classes": ("a",)}, "row 1 is 1, counted from 0, but classes are only 1: a"),
+        (
+            {"images": IMAGES.astype(np.uint16) * 9},
+            {"bits": 8},
+            "bits: are 8, but 'images' of {} has",
+        ),
+        ({}, {"classes": ("a", "a")}, "classes: are 2 names; 2 different ones are needed"),
+        ({}, {"masks": "truth"}, "masks: {} has no array 'truth' of any split"),
+        ({}, {"images": "x_{split}"}, "no array 'x_{split}'; allowed: images, labels"),
+        ({}, {"one_hot": True}, "must have one 1 in each row, else 0; "),
+        ({}, {"one_hot": True, "regression": True}, "one_hot: is of classes, regression of"),
         ({}, {"fractions": (1.0, 0.0, 0.0)}, "fractions: are (1.0, 0.0, 0.0); three above 0"),
     ],
 )
@@ -179,7 +227,8 @@ def test_files_that_are_none_are_told(tmp_path):
     for name, content, said in (
         ("a.npz", b"", "is neither NPZ nor HDF5"),
         ("b.npz", b"PK\x03\x04 no zip", "is neither NPZ nor HDF5"),
-        ("c.h5", b"<html>", "is neither NPZ nor HDF5"),
+        ("c.h5", b"<html>", "c.h5: no readable HDF5 file"),
+        ("d.hdf", b"<html>", "is neither NPZ nor HDF5"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=said):

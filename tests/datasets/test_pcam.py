@@ -80,7 +80,7 @@ def test_the_six_files_are_opened(root, opened):
         assert split.labels.dtype == np.int64
         assert split.ids[-1] == f"{name}_{COUNTS[name] - 1:06d}"
     assert data.facts["images"] == COUNTS
-    assert data.facts["positives"]["test"] == 6
+    assert data.facts["positives"]["test"] == {"normal": 6, "tumour": 6}
 
 
 def test_only_the_whole_original_is_called_pcam(root, opened, monkeypatch):
@@ -200,21 +200,33 @@ def test_missing_files_are_an_error_by_default(root, opened, tmp_path):
 @pytest.mark.parametrize(
     ("part", "datasets", "message"),
     [
+        ("test_x", {"x": np.zeros((11, 96, 96, 3), "u1")}, "test_y.h5 has 12 rows for 11 images"),
         (
             "test_x",
-            {"x": np.zeros((11, 96, 96, 3), "u1")},
-            "must hold 'x', uint8 of shape .12, 96, 96, 3",
+            {"x": np.zeros((12, 64, 64, 3), "u1")},
+            r"test_x.h5 are \(64, 64, 3\); all must",
         ),
-        ("test_x", {"x": np.zeros((12, 64, 64, 3), "u1")}, "has uint8 .12, 64, 64, 3."),
-        ("test_x", {"z": np.zeros(3)}, "as many as labels; has none"),
-        ("test_y", {"y": np.zeros(12, "u1")}, "must hold 'y' of shape .N, 1, 1, 1. with 0 and 1"),
-        ("test_y", {"y": np.full((12, 1, 1, 1), 2, "u1")}, "with 0 and 1"),
-        ("test_y", {"z": np.zeros(3)}, "must hold 'y'"),
+        ("test_x", {"z": np.zeros(3)}, r"has images of train, valid but none of test .*test_x/x"),
+        (
+            "test_y",
+            {"y": np.full((12, 1, 1, 1), 2, "u1")},
+            "test_y.h5 row 0 is 2, .* classes are only 2",
+        ),
+        ("test_y", {"y": np.zeros((12, 1, 1, 3), "u1")}, r"test_y.h5 is uint8 of shape \(12, 1, 1"),
+        ("test_y", {"z": np.zeros(3)}, "has images of test but no '.*test_y/y'"),
     ],
 )
 def test_a_file_of_another_shape_is_named(root, opened, part, datasets, message):
     rewrite(root, part, **datasets)
-    with pytest.raises(UserError, match=rf"{file_name(part)}: .*{message}"):
+    with pytest.raises(UserError, match=message) as caught:
+        opened(root)
+    assert str(root) in str(caught.value)
+
+
+def test_patches_of_another_size_are_refused(root, opened):
+    for name, count in COUNTS.items():
+        rewrite(root, f"{name}_x", x=np.zeros((count, 32, 32, 3), "u1"))
+    with pytest.raises(UserError, match=r"are \(32, 32, 3\); PatchCamelyon's are 96 x 96 x 3"):
         opened(root)
 
 
@@ -309,7 +321,7 @@ def test_the_subset_of_real_patches(real_data, opened):
     data = opened(real_data / "pcam_subset")
     assert data.name == "pcam_subset"
     assert data.facts["images"] == {"train": 2000, "valid": 300, "test": 300}
-    positives = sum(data.facts["positives"].values())
+    positives = sum(counted["tumour"] for counted in data.facts["positives"].values())
     assert positives / 2600 == pytest.approx(0.38, abs=0.01)
     images = data.splits["test"].images(np.array([299, 0]))
     assert images.shape == (2, 96, 96, 3)

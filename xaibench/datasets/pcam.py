@@ -9,10 +9,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from xaibench.datasets.base import FileDataset
+from xaibench.imaging.array_splits import array_data
+from xaibench.imaging.checksums import sum_of
 from xaibench.imaging.layouts import pcam as layout
 from xaibench.imaging.recipe_folder import set_name
 from xaibench.imaging.splits import stratified_fraction
-from xaibench.imaging.stored import stored_data
 from xaibench.phantoms.pcam import PcamPhantoms
 from xaibench.progress import Progress
 from xaibench.registry import register
@@ -64,5 +65,6 @@ class Pcam(FileDataset):
         whole = all(len(split) == layout.SIZES[name] for name, split in splits.items())
         kept = stratified_fraction(splits["train"].labels, self.train_fraction, seed)
         splits["train"] = splits["train"].part(kept)
-        name, facts = set_name("pcam", made, whole), {"generated": made is not None}
-        return stored_data(name, ("normal", "tumour"), splits, sums, facts)
+        name = set_name("pcam", made, whole)
+        facts = {"generated": made is not None, "files": sums}
+        return array_data(name, "binary", layout.CLASSES, splits, sum_of(sums), facts)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from xaibench.datasets.base import FileDataset
-from xaibench.imaging.checksums import checksums
-from xaibench.imaging.layouts.pneumothorax import FILES, read_files
+from xaibench.imaging.array_splits import array_data
+from xaibench.imaging.checksums import sum_of
+from xaibench.imaging.layouts.pneumothorax import CLASSES, FILES, read_files
 from xaibench.imaging.recipe_folder import set_name
-from xaibench.imaging.splits import stratified_patients
-from xaibench.imaging.stored import stored_data
+from xaibench.imaging.splits import check_no_overlap, stratified_patients
 from xaibench.phantoms.pneumothorax import PneumothoraxPhantoms
 from xaibench.progress import Progress
 from xaibench.registry import register
@@ -55,17 +56,14 @@ class Pneumothorax(FileDataset):
 
     def read(self, files: Path, *, seed: int, cache: Path, progress: Progress) -> Data:
         made = self.synthetic.made(files)
-        stored = read_files(files, made, progress)
-        train, test = stored["train"], stored["test"]
+        wholes, sums = read_files(files, made, cache, progress)
+        train, test = wholes["train"], wholes["test"]
+        check_no_overlap(
+            np.concatenate([train.groups, test.groups]),
+            np.repeat(list(FILES), [len(train), len(test)]),
+        )
         held_out = stratified_patients(train.labels, train.groups, self.valid_fraction, seed)
         splits = {"train": train.part(~held_out), "valid": train.part(held_out), "test": test}
-        read = [*(files / file for file in FILES.values()), *sorted(files.glob("*_mask.h5"))]
-        data = stored_data(
-            set_name("pneumothorax", made),
-            ("no_pneumothorax", "pneumothorax"),
-            splits,
-            checksums(read, cache, progress),
-            {"root": str(files), "generated": made is not None},
-        )
-        pixels = {name: str(split.stored.dtype) for name, split in stored.items()}
-        return replace(data, facts={**data.facts, "pixels": pixels})
+        facts = {"root": str(files), "generated": made is not None, "files": sums}
+        name = set_name("pneumothorax", made)
+        return array_data(name, "binary", CLASSES, splits, sum_of(sums), facts)

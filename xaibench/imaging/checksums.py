@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xaibench.atomic import write_text
@@ -15,6 +16,11 @@ def checksums(files: Sequence[Path], cache: Path, progress: Progress) -> dict[st
     """Return file name -> MD5, remembering sums in ``cache / checksums.json``."""
     sums = file_checksums(files, cache, progress)
     return {file.name: md5 for file, md5 in zip(files, sums, strict=True)}
+
+
+def sum_of(sums: Mapping[str, str]) -> str:
+    """Return one sum of what `checksums` returns."""
+    return hashlib.sha256(repr(sorted(sums.items())).encode()).hexdigest()
 
 
 def file_checksums(files: Sequence[Path], cache: Path, progress: Progress) -> list[str]:

@@ -23,8 +23,9 @@ def opened(file: Path) -> h5py.File:
 def read_rows(dataset: h5py.Dataset, rows: Rows) -> Shaped[np.ndarray, "n ..."]:
     """Return rows in any order, repeats allowed; HDF5 wants them rising."""
     rising, back = np.unique(rows, return_inverse=True)
+    in_one = len(rising) and rising[-1] - rising[0] + 1 == len(rising)  # a slice is read quicker
     try:
-        return dataset[rising][back]
+        return dataset[slice(rising[0], rising[-1] + 1) if in_one else rising][back]
     except OSError as error:
         raise UserError(
             f"{dataset.file.filename}: {dataset.name!r} cannot be read ({error}); fetch it anew"

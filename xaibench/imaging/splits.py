@@ -94,7 +94,7 @@ def check_no_overlap(groups: Shaped[np.ndarray, " n"], split: Shaped[np.ndarray,
     if twice:
         raise UserError(
             f"{len(twice)} patients are in more than one split ({', '.join(map(str, twice[:3]))}); "
-            "a patient's images must all be in one: split anew, or mend the manifests"
+            "a patient's images must all be in one: move them, or mend what names the splits"
         )
 
 

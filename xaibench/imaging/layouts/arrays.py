@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Shaped
 
 from xaibench.errors import UserError, did_you_mean
 from xaibench.imaging.hdf5 import opened, read_rows
@@ -18,134 +18,156 @@ from xaibench.types import Rows
 SPLITS = {"train": ("train",), "valid": ("val", "valid", "validation"), "test": ("test",)}
 WHOLE = "all"
 """The part of a file whose arrays are of no split."""
-_CHUNK = 64  # images looked at at once
-_CHANNELS = (1, 3)
+_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
 
-Stored = np.ndarray | h5py.Dataset
-"""An array in memory, mapped, or in a file."""
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """An array in memory, mapped, or in a file, read row by row.
+
+    Attributes:
+        where: its name and file, for messages.
+    """
+
+    where: str
+    stored: np.ndarray | h5py.Dataset
+
+    def __len__(self) -> int:
+        return len(self.stored) if self.stored.shape else 0
+
+    def rows(self, rows: Rows) -> Shaped[np.ndarray, "n ..."]:
+        """Return rows in any order, repeats allowed."""
+        held = self.stored
+        return read_rows(held, rows) if isinstance(held, h5py.Dataset) else np.asarray(held[rows])
+
+    def whole(self) -> Shaped[np.ndarray, "n ..."]:
+        return np.asarray(self.stored[:] if self.stored.shape else self.stored[()])
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What arrays are called, with a split (``train_x``, ``x_train``, ``train/x``) or without."""
+    """What arrays are called: by a name, with its split before or behind (``train_x``, ``x_train``,
+    ``train/x``) where there are splits; or by a pattern in which ``{split}`` stands for that.
+
+    Attributes:
+        masks: name of a mask -> its array, which may be missing.
+        need_groups: whether groups that are named must be there.
+    """
 
     images: str
     labels: str
-    groups: str | None
-    masks: str | None
-
-    @property
-    def all(self) -> dict[str, str]:
-        named = {k: getattr(self, k) for k in ("images", "labels", "groups", "masks")}
-        return {what: name for what, name in named.items() if name is not None}
+    groups: str | None = None
+    masks: Mapping[str, str] = field(default_factory=dict)
+    need_groups: bool = True
 
 
 @dataclass(frozen=True, eq=False)
-class Pixels:
-    """Images of one array, read row by row.
+class Part:
+    """The arrays of a split, one row an image."""
 
-    Attributes:
-        stored: (total, height, width), (total, height, width, channel), or with channels first.
-        first: whether channels come first.
-        scale: what pixels are divided by to lie in [0, 1]; 255 of uint8, which stays as it is.
-    """
-
-    stored: Stored
-    first: bool
-    scale: float
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Images, height, width, channels."""
-        total, *rest = self.stored.shape
-        if len(rest) == 2:
-            return (total, *rest, 1)
-        return (total, *rest[1:], rest[0]) if self.first else (total, *rest)
-
-    def read(
-        self, rows: Rows
-    ) -> UInt8[np.ndarray, "n height width channel"] | Float[np.ndarray, "n height width channel"]:
-        pixels = _rows(self.stored, rows)
-        if pixels.ndim == 3:
-            pixels = pixels[..., None]
-        elif self.first:
-            pixels = np.ascontiguousarray(np.moveaxis(pixels, 1, -1))
-        return pixels if pixels.dtype == np.uint8 else (pixels / self.scale).astype(np.float32)
+    images: Array
+    labels: Array
+    groups: Array | None
+    masks: Mapping[str, Array]
 
 
-def find_arrays(file: Path, keys: Keys) -> dict[str, dict[str, Stored]]:
-    """Return split (or ``all``) -> images, labels, groups, masks, of a file or a folder of NPY.
+def files_of(place: Path) -> list[Path]:
+    """Return a file alone, or those of arrays in a folder, by name."""
+    if not place.is_dir():
+        return [place]
+    return sorted(file for file in place.iterdir() if file.suffix.lower() in _SUFFIXES)
+
+
+def find_parts(place: Path, files: Sequence[Path], keys: Keys) -> dict[str, Part]:
+    """Return split (or ``all``) -> its arrays.
+
+    Of several files an array is called ``STEM/NAME``, in NPY files ``STEM``.
+
+    Args:
+        place: what the user named, for messages.
 
     Raises:
-        UserError: a file of another kind, or damaged; no images or labels, with what there is.
+        UserError: a file of another kind, or damaged; no images or labels, with what there is;
+            arrays of a split that differ in length, splits without train or test.
     """
-    held = _held(file)
-    parts: dict[str, dict[str, Stored]] = {}
-    for split, names in {**SPLITS, WHOLE: ("",)}.items():
-        found = {
-            what: next((held[k] for k in _spelt(name, names) if k in held), None)
-            for what, name in keys.all.items()
-        }
-        found = {what: array for what, array in found.items() if array is not None}
-        if "images" in found:
-            parts[split] = found
+    held = _held(files, apart=len(files) > 1 or place.is_dir())
+    parts = {
+        split: _part(place, held, keys, split, names)
+        for split, names in {**SPLITS, WHOLE: ("",)}.items()
+        if _find(held, keys.images, names)
+    }
     if WHOLE in parts and len(parts) > 1:
         parts.pop(WHOLE)
     if not parts:
         hint = did_you_mean(keys.images, held)
-        raise UserError(
-            f"images: {file} has no array {keys.images!r}, nor train_{keys.images}{hint}"
-        )
-    for split, found in parts.items():
-        if lacking := keys.all.keys() - found.keys() - {"masks"}:
-            what = min(lacking)
-            hint = did_you_mean(keys.all[what], held)
-            raise UserError(f"{what}: {file} has images of {split} but no {keys.all[what]!r}{hint}")
-        total = len(found["images"])
-        for what, array in found.items():
-            if len(array) != total:
-                raise UserError(
-                    f"{what}: {file} has {total} images of {split} and {len(array)} {what}; they "
-                    "must be as many"
-                )
+        raise UserError(f"images: {place} has no array {_wanted(keys.images)}{hint}")
     if WHOLE not in parts and (lacking := {"train", "test"} - parts.keys()):
+        which = f" ({_spelt(keys.images, SPLITS[min(lacking)])[0]})"
         raise UserError(
-            f"images: {file} has images of {', '.join(parts)} but none of {min(lacking)}; add "
-            "them, or keep one array, which `fractions` splits"
+            f"images: {place} has images of {', '.join(parts)} but none of {min(lacking)}{which}; "
+            "add them, or keep one array, which `fractions` splits"
         )
     return parts
 
 
-def pixels_of(name: str, stored: Stored, bits: int | None) -> Pixels:
-    """Return images that can be read: their layout, and the scale, told from every pixel.
+def _part(
+    place: Path, held: Mapping[str, Array], keys: Keys, split: str, names: Sequence[str]
+) -> Part:
+    find = lambda key: None if key is None else _find(held, key, names)
+    found = {what: find(getattr(keys, what)) for what in ("images", "labels", "groups")}
+    for what, array in found.items():
+        needed = what != "groups" or keys.need_groups
+        if array is None and needed and (key := getattr(keys, what)) is not None:
+            key = _spelt(key, names)[0]
+            hint = did_you_mean(key, held)
+            raise UserError(f"{what}: {place} has images of {split} but no {key!r}{hint}")
+    masks = {name: array for name, key in keys.masks.items() if (array := find(key)) is not None}
+    total = len(found["images"])
+    for what, array in {**found, **masks}.items():
+        if array is not None and len(array) != total:
+            raise UserError(
+                f"{what}: {array.where} has {len(array)} rows for {total} images of {split}; they "
+                "must be as many"
+            )
+    return Part(**found, masks=masks)
 
-    Raises:
-        UserError: another shape or type, or a range that nobody can tell.
-    """
-    shape = stored.shape
-    if len(shape) not in (3, 4) or 0 in shape:
-        raise UserError(
-            f"images: {name} is of shape {shape}; must be (N, height, width), with channels behind "
-            "or before height and width"
-        )
-    last, first = shape[-1] in _CHANNELS, len(shape) == 4 and shape[1] in _CHANNELS
-    if len(shape) == 4 and not (last or first):
-        raise UserError(f"images: {name} is of shape {shape}; must have 1 or 3 channels")
-    return Pixels(stored, first and not last, _scale(name, stored, bits))
+
+def _find(held: Mapping[str, Array], key: str, splits: Sequence[str]) -> Array | None:
+    return next((held[name] for name in _spelt(key, splits) if name in held), None)
 
 
-def _held(file: Path) -> Mapping[str, Stored]:
-    """Return name -> array of whatever a file, or a folder of NPY files, holds."""
-    if file.is_dir():
-        return {inside.stem: _loaded(inside) for inside in sorted(file.glob("*.npy"))}
+def _spelt(key: str, splits: Sequence[str]) -> list[str]:
+    if "{split}" in key:
+        return [key.replace("{split}", split) for split in splits if split]
+    return [
+        form
+        for s in splits
+        for form in ((f"{s}_{key}", f"{key}_{s}", f"{s}/{key}") if s else (key,))
+    ]
+
+
+def _wanted(key: str) -> str:
+    return f"{key!r}" if "{split}" in key else f"{key!r}, nor train_{key}"
+
+
+def _held(files: Sequence[Path], *, apart: bool) -> dict[str, Array]:
+    """Return name -> array of whatever the files hold."""
+    held = {}
+    for file in files:
+        for name, stored in _arrays(file).items():
+            called = f"{file.stem}/{name}".rstrip("/") if apart else name
+            held[called] = Array(f"{name!r} of {file}" if name else str(file), stored)
+    return held
+
+
+def _arrays(file: Path) -> Mapping[str, np.ndarray | h5py.Dataset]:
     if not file.is_file():
         raise UserError(f"file: {file} is not there (working directory {Path.cwd()})")
-    if h5py.is_hdf5(file):
-        held: dict[str, Stored] = {}
-        opened(file).visititems(
-            lambda name, found: held.update({name: found}) if hasattr(found, "dtype") else None
-        )
-        return held
+    suffix = file.suffix.lower()
+    if suffix == ".npy":
+        return {"": _loaded(file)}
+    if suffix in (".h5", ".hdf5") or h5py.is_hdf5(file):
+        return _datasets(opened(file))
     if zipfile.is_zipfile(file):
         loaded = _loaded(file)
         try:
@@ -155,9 +177,17 @@ def _held(file: Path) -> Mapping[str, Stored]:
     raise UserError(f"file: {file} is neither NPZ nor HDF5, nor a folder of NPY files")
 
 
+def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
+    found: dict[str, h5py.Dataset] = {}
+    file.visititems(
+        lambda name, item: found.update({name: item}) if hasattr(item, "dtype") else None
+    )
+    return found
+
+
 def _loaded(file: Path) -> np.ndarray | np.lib.npyio.NpzFile:
     try:
-        mapped = "r" if file.suffix == ".npy" else None
+        mapped = "r" if file.suffix.lower() == ".npy" else None
         return np.load(file, mmap_mode=mapped, allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise _unreadable(file, error) from None
@@ -170,37 +200,3 @@ def _unreadable(file: Path, error: Exception) -> UserError:
             "plain arrays"
         )
     return UserError(f"file: {file} cannot be read ({error}); write it anew")
-
-
-def _spelt(name: str, splits: tuple[str, ...]) -> list[str]:
-    if splits == ("",):
-        return [name]
-    return [form for s in splits for form in (f"{s}_{name}", f"{name}_{s}", f"{s}/{name}")]
-
-
-def _rows(stored: Stored, rows: Rows) -> Shaped[np.ndarray, "n ..."]:
-    return read_rows(stored, rows) if isinstance(stored, h5py.Dataset) else np.asarray(stored[rows])
-
-
-def _scale(name: str, stored: Stored, bits: int | None) -> float:
-    if stored.dtype == np.uint8:
-        return 255.0
-    if stored.dtype.kind not in "fu" or stored.dtype.itemsize > 8:
-        raise UserError(f"images: {name} is {stored.dtype}; must be uint8, uint16 or float")
-    low, high = np.inf, -np.inf
-    for begin in range(0, len(stored), _CHUNK):
-        part = np.asarray(stored[begin : begin + _CHUNK])
-        if not np.isfinite(part).all():
-            row = begin + int(np.flatnonzero(~np.isfinite(part).reshape(len(part), -1).all(1))[0])
-            raise UserError(f"images: {name} holds pixels in row {row} that are no number")
-        low, high = min(low, float(part.min())), max(high, float(part.max()))
-    if stored.dtype.kind == "u":
-        top = bits or next(b for b in (8, 10, 12, 14, 16, 32, 64) if high < 2**b)
-        if high >= 2**top:
-            raise UserError(f"bits: are {top}, but {name} has pixels of {high:g}")
-        return float(2**top - 1)
-    if low < 0 or high > 255:
-        raise UserError(
-            f"images: {name} lies in [{low:g}, {high:g}]; must lie in [0, 1] or in 0..255"
-        )
-    return 255.0 if high > 1 else 1.0

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Shaped
 
 from xaibench.errors import UserError
+from xaibench.imaging.array_labels import labels_of
+from xaibench.imaging.array_splits import ArrayMasks, ArraySplit, whole_splits
 from xaibench.imaging.checksums import checksums
 from xaibench.imaging.download import download, gunzip
-from xaibench.imaging.hdf5 import opened
+from xaibench.imaging.layouts.arrays import Array, Keys, find_parts
 from xaibench.imaging.recipe_folder import GeneratedSet
-from xaibench.imaging.stored import StoredSplit
 from xaibench.imaging.tables import read_table
 from xaibench.progress import Progress
 
@@ -30,13 +31,14 @@ MD5 = {
     "test_x": "d8c2d60d490dbd479f8199bdfa0cf6ec",
     "test_y": "60a7035772fbdb7f34eb86d4420cf66a",
 }
+CLASSES = ("normal", "tumour")
 SIDE = 96
 CENTRE = slice(32, 64)
 
 
 def file_name(part: str, suffix: str = "h5") -> str:
     """Return the original's name of a file, such as for part ``test_x``."""
-    return f"camelyonpatch_level_2_split_{part}.{suffix}"
+    return f"{_stem(part)}.{suffix}"
 
 
 def missing_files(root: Path | None) -> list[str]:
@@ -52,62 +54,43 @@ def fetch_files(root: Path, progress: Progress) -> None:
         _fetch(root, part, md5, progress)
 
 
-class PcamSplit(StoredSplit):
-    """Patches of one file; of real positives, no more is known than that the centre counts."""
-
-    def masks(
-        self, indices: Int[np.ndarray, " k"], targets: Int[np.ndarray, " k"]
-    ) -> dict[str, Bool[np.ndarray, "k 96 96"]]:
-        if self.true_masks is not None:
-            return super().masks(indices, targets)
-        centre = np.zeros((SIDE, SIDE), bool)
-        centre[CENTRE, CENTRE] = True
-        return {"centre_weak": centre & self.shown(indices, targets)}
-
-
 def read_files(
     root: Path, made: GeneratedSet | None, cache: Path, progress: Progress
-) -> tuple[dict[str, PcamSplit], dict[str, str]]:
+) -> tuple[dict[str, ArraySplit], dict[str, str]]:
     """Return the three splits whole, and file name -> MD5 of all that was read.
 
-    Groups are the slides of the table ``..._meta.csv`` (column ``wsi``), where there is one.
+    Groups are the slides of the table ``..._meta.csv`` (column ``wsi``), where there is one. Of
+    real positives no more is known than that the centre counts (``centre_weak``).
 
     Args:
         cache: where packed files are unpacked if ``root`` is read-only.
     """
-    files = {part: _unpacked(root, part, cache, progress) for part in MD5}
-    sums = checksums([*files.values(), *sorted(root.glob("*_mask.h5"))], cache, progress)
+    files = [_unpacked(root, part, cache, progress) for part in MD5]
+    mask_files = sorted(root.glob("*_mask.h5"))
     names = ("evidence", "tag") if made and made.tagged else ("evidence",)
-    splits = {}
-    for split in SIZES:
-        labels = _labels(files[f"{split}_y"])
-        patches = _patches(files[f"{split}_x"], len(labels))
-        slides = _slides(root / file_name(f"{split}_meta", "csv"), len(labels))
-        masks = (root / file_name(f"{split}_mask"), names) if made else None
-        splits[split] = PcamSplit.whole(split, patches, labels, slides, masks)
-    return splits, sums
+    masks = {name: f"{_stem('{split}_mask')}/{name}" for name in names} if made else {}
+    keys = Keys(f"{_stem('{split}_x')}/x", f"{_stem('{split}_y')}/y", masks=masks)
+    parts = find_parts(root, [*files, *mask_files] if made else files, keys)
+    labels = labels_of({split: part.labels for split, part in parts.items()}, CLASSES)
+    splits = whole_splits(parts, labels.of, ArrayMasks(only=1), progress)
+    if (shape := splits["train"].pixels.shape[1:]) != (SIDE, SIDE, 3):
+        raise UserError(f"images: those of {root} are {shape}; PatchCamelyon's are 96 x 96 x 3")
+    for name, split in splits.items():
+        slides = _slides(root / file_name(f"{name}_meta", "csv"), len(split))
+        groups = split.groups if slides is None else slides
+        true = split.true if made else ArrayMasks({"centre_weak": _centres(len(split))}, only=1)
+        splits[name] = replace(split, groups=groups, true=true)
+    return splits, checksums([*files, *mask_files], cache, progress)
 
 
-def _patches(file: Path, total: int) -> h5py.Dataset:
-    patches = opened(file).get("x")
-    shape = getattr(patches, "shape", None)
-    if shape != (total, SIDE, SIDE, 3) or patches.dtype != np.uint8:
-        raise UserError(
-            f"{file}: must hold 'x', uint8 of shape ({total}, {SIDE}, {SIDE}, 3), as many "
-            f"as labels; has {getattr(patches, 'dtype', 'none')} {shape}"
-        )
-    return patches
+def _centres(total: int) -> Array:
+    centre = np.zeros((SIDE, SIDE), bool)
+    centre[CENTRE, CENTRE] = True
+    return Array("the centre", np.broadcast_to(centre, (total, SIDE, SIDE)))
 
 
-def _labels(file: Path) -> Int[np.ndarray, " total"]:
-    with opened(file) as content:
-        found = content.get("y")
-        labels = found[:] if isinstance(found, h5py.Dataset) else np.zeros(0)
-    if labels.ndim != 4 or labels.shape[1:] != (1, 1, 1) or not np.isin(labels, (0, 1)).all():
-        raise UserError(
-            f"{file}: must hold 'y' of shape (N, 1, 1, 1) with 0 and 1, has {labels.shape}"
-        )
-    return labels.reshape(-1).astype(np.int64)
+def _stem(part: str) -> str:
+    return f"camelyonpatch_level_2_split_{part}"
 
 
 def _slides(meta: Path, total: int) -> Shaped[np.ndarray, " total"] | None:
