@@ -86,34 +86,42 @@ CASES = (
     Case(
         "HDF5: labels are left out",
         SET,
-        "set/pneumothorax_train.h5: has no data set 'label'; it must hold 'image' (N, 256, 256, "
-        "1) and 'label' (N, 2), and holds image",
+        "labels: set has images of train but no 'pneumothorax_train/label'; allowed: …",
         hdf5(image=IMAGES),
     ),
     Case(
-        "HDF5: images without their channel",
+        "HDF5: images of one axis",
         SET,
-        "set/pneumothorax_train.h5: 'image' must be of shape (N, 256, 256, 1), is (4, 8, 8)",
-        hdf5(image=IMAGES[..., 0], label=LABELS),
+        "images: 'image' of set/pneumothorax_train.h5 is of shape (4, 8); must be (N, height, "
+        "width), with channels behind or before height and width",
+        hdf5(image=IMAGES[..., 0, 0], label=LABELS),
     ),
     Case(
         "HDF5: fewer labels than images",
         SET,
-        "set/pneumothorax_train.h5: 'label' must be of shape (4, 2), a row an image; is (3, 2)",
+        "labels: 'label' of set/pneumothorax_train.h5 has 3 rows for 4 images of train; they must "
+        "be as many",
         hdf5(image=IMAGES, label=LABELS[:3]),
     ),
     Case(
         "HDF5: a row of two classes",
         SET,
-        "set/pneumothorax_train.h5: 'label' must have one 1 in each row; 1 of 4 have not: row 0 "
-        "has two; mend or remove these rows",
+        "labels: 'label' of set/pneumothorax_train.h5 must have one 1 in each row, else 0; 1 of 4 "
+        "rows have not, such as row 0: [1, 1]; mend or remove them",
         hdf5(image=IMAGES, label=np.array([[1, 1], [0, 1], [1, 0], [0, 1]])),
     ),
     Case(
         "HDF5: a pixel that is no number",
         SET,
-        "set/pneumothorax_train.h5: 'image' row 0 holds pixels that are no number",
+        "images: 'image' of set/pneumothorax_train.h5 holds pixels in row 0 that are no number",
         hdf5(image=np.full((4, 8, 8, 1), np.nan, np.float32), label=LABELS),
+    ),
+    Case(
+        "HDF5: too few images for a share of them",
+        SET,
+        "a stratified fraction of 0.1 of 4 images cannot be drawn: there are 2, 2 of the classes; "
+        "add images, or name another fraction",
+        hdf5(image=IMAGES, label=LABELS),
     ),
     Case("plugin: it is not there", ("check", "mine.py"), "plugin file mine.py does not exist"),
     Case(

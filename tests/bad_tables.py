@@ -130,33 +130,33 @@ CASES = (
     Case(
         "a finding that it has not",
         (*CHEXPERT, "--set", "findings=[Oedema]"),
-        "findings: set/train.csv has no finding 'Oedema'; allowed: Edema (did you mean 'Edema'?)",
+        "set/train.csv: lacks the column 'Oedema'; has Path, Frontal/Lateral, Edema (did you mean "
+        "'Edema'?)",
         train(HEADER + ROW),
     ),
     Case(
         "a label that is none",
         CHEXPERT,
-        "set/train.csv: row 2: 'Edema' is yes; must be in [0, 1], -1 for uncertain, or empty",
+        "set/train.csv:3: 'Edema' is 'yes'; must be in [0, 1], empty or -1 for uncertain",
         train(HEADER + ROW + ROW.replace("1\n", "yes\n")),
     ),
     Case(
         "a view that is none",
         CHEXPERT,
-        "set/train.csv: row 1: 'Frontal/Lateral' is 'Above'; must be Frontal or Lateral, or set "
-        "views to all",
+        "set/train.csv: has no row whose 'Frontal/Lateral' is frontal; allowed: Above",
         train(HEADER + ROW.replace("Frontal", "Above")),
     ),
     Case(
         "a path without a patient",
         CHEXPERT,
-        "set/train.csv: row 1: 'Path' is 'a.jpg'; a folder of it must be patient..., by which "
-        "images are split",
+        "1 of 1 paths (a.jpg) name no patient: a folder of each path of set/train.csv must be "
+        "patient...",
         train(HEADER + "a.jpg,Frontal,1\n"),
     ),
     Case(
         "an image that is not there",
         CHEXPERT,
-        "1 of 1 image files are bad: set/train/patient1/study1/a.jpg: is not there (row 1 of "
+        "1 of 1 image files are bad: set/train/patient1/study1/a.jpg: is not there (line 2 of "
         "train.csv); mend or remove them, or raise allowed_bad (now 0) to leave them out",
         train(HEADER + ROW),
     ),

@@ -155,7 +155,7 @@ def test_a_folder_of_several_files_is_read_by_a_pattern(tmp_path, kind):
         own = data.splits[split]
         assert np.array_equal(own.images(np.arange(len(own))), IMAGES[part])
         assert np.array_equal(own.labels, LABELS[part])
-    with pytest.raises(UserError, match="has images of train but no 'scan_train_y/z'; .*mean"):
+    with pytest.raises(UserError, match=r"has images of train but no 'scan_train_y/z'; .*mean"):
         opened(folder, images="scan_{split}_x/x", labels="scan_{split}_y/z")
 
 

@@ -162,7 +162,7 @@ def test_a_missing_or_broken_file_is_named_with_its_row(root, opened):
     rewrite(root, put("Path", "CheXpert-v1.0-small/train/patient00001/study9/view1_frontal.jpg"))
     broken = root / "train/patient00002/study1/view1_frontal.jpg"
     broken.write_bytes(broken.read_bytes()[:80])
-    with pytest.raises(UserError, match=r"view1_frontal.jpg: is not there \(row 1 of train.csv\)"):
+    with pytest.raises(UserError, match=r"view1_frontal.jpg: is not there \(line 2 of train.csv\)"):
         opened(root, findings=BOTH)
     data = opened(root, findings=BOTH, allowed_bad=0.1)
     assert len(data.facts["bad_files"]) == 2
@@ -173,16 +173,19 @@ def test_a_missing_or_broken_file_is_named_with_its_row(root, opened):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (put("Edema", "1", "1", "2"), r"train.csv: row 3: 'Edema' is 2; must be in \[0, 1\], -1 "),
-        (put("Edema", "-0.5"), r"row 1: 'Edema' is -0.5"),
-        (put("Edema", "1", "1", "yes"), r"row 3: 'Edema' is yes"),
-        (put("Frontal/Lateral", "Oblique"), r"row 1: 'Frontal/Lateral' is 'Oblique'"),
-        (put("Path", "train/view1.jpg"), r"row 1: 'Path' is 'train/view1.jpg'; a folder"),
+        (
+            put("Edema", "1", "1", "2"),
+            r"train.csv:4: 'Edema' is '2'; must be in \[0, 1\], empty",
+        ),
+        (put("Edema", "-0.5"), r"train.csv:2: 'Edema' is '-0.5'"),
+        (put("Edema", "1", "1", "yes"), r"train.csv:4: 'Edema' is 'yes'"),
+        (put("Frontal/Lateral", *["Oblique"] * 40), r"is frontal; allowed: Oblique"),
+        (put("Path", "train/view1.jpg"), r"1 of 20 paths .* name no patient: a folder of each"),
         (lambda t: t.drop(columns="Path"), r"lacks the column 'Path'; has Sex"),
         (lambda t: t.drop(columns="Frontal/Lateral"), r"lacks the column 'Frontal/Lateral'"),
-        (lambda t: t.rename(columns={"Edema": "Oedema"}), r"no finding 'Edema'.*'Oedema'\?"),
+        (lambda t: t.rename(columns={"Edema": "Oedema"}), r"the column 'Edema'; .*'Oedema'\?"),
         (lambda t: pd.concat([t, t[:1]]), r"view1_frontal.jpg stands twice in the tables"),
-        (lambda t: t[t["Frontal/Lateral"] == "Lateral"], r"has no row of the view 'frontal'"),
+        (lambda t: t[t["Frontal/Lateral"] == "Lateral"], r"has no row whose .* is frontal"),
     ],
 )
 def test_what_is_wrong_in_the_table_is_said(root, opened, change, said):

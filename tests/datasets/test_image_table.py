@@ -15,6 +15,14 @@ from xaibench.phantoms.own_pictures import SIDE, draw_table
 from xaibench.progress import SilentProgress
 
 
+class Heard(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
 @pytest.fixture
 def root(tmp_path) -> Path:
     return draw_table(tmp_path / "own")
@@ -24,13 +32,13 @@ def rows(root: Path) -> pd.DataFrame:
     return pd.read_csv(root / "table.csv", dtype=str)
 
 
-def opened(root: Path, written: pd.DataFrame | None = None, **settings):
+def opened(root: Path, written: pd.DataFrame | None = None, progress=None, **settings):
     if written is not None:
         written.to_csv(root / "table.csv", index=False)
     settings = {"resize": ResizeOptions(SIDE), "table": Path("table.csv"), **settings}
     dataset = ImageTable(root=root, **settings)
     cache = root.parent / "cache"
-    return dataset.open(seed=0, cache=cache, progress=SilentProgress())
+    return dataset.open(seed=0, cache=cache, progress=progress or SilentProgress())
 
 
 def labels_by_id(data) -> dict:
@@ -118,6 +126,26 @@ def test_files_by_a_pattern(root):
     assert set(labels_by_id(data)) == {f"images/{cell}.png" for cell in table["path"]}
 
 
+@pytest.mark.parametrize("lead", ["/home/me/scans/", "C:\\\\scans\\\\", "../../x/../", "old/"])
+def test_the_folders_of_another_computer_are_left_out(root, lead):
+    table = rows(root)
+    table["path"] = lead + table["path"]
+    heard = Heard()
+    data = opened(root, table, heard, label="class")
+    assert set(labels_by_id(data)) == {path.name for path in root.glob("*.png")}
+    said = [line for line in heard.lines if "are not below" in line]
+    assert len(said) == (".." not in lead)
+
+
+def test_a_path_never_leads_out_of_the_root(root):
+    (root.parent / "secret.png").write_bytes((root / "p00_0.png").read_bytes())
+    for path in ("../secret.png", str(root.parent / "secret.png")):
+        table = rows(root)
+        table.loc[3, "path"] = path
+        with pytest.raises(UserError, match="is not there"):
+            opened(root, table, label="class")
+
+
 def test_splits_of_a_column(root):
     table = rows(root)
     number = table["patient"].str[1:].astype(int)
@@ -131,7 +159,7 @@ def test_only_some_rows(root):
     table = rows(root).assign(View=["PA", "AP", "lateral", "PA"] * 12)
     data = opened(root, table, label="class", only={"View": ("PA", "AP")})
     assert len(labels_by_id(data)) == 36
-    assert data.facts["table_rows"] == 36
+    assert data.facts["table_rows"] == 48
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["one box", "two boxes"])
@@ -189,22 +217,38 @@ def test_a_column_of_masks(root, tmp_path):
             {"label": "class", "regression": True},
             "'class' is 'normal'; must be a number",
         ),
-        ({}, {"labels": ("class",)}, "line 2: 'class' is 'normal'; must be 0, 1, empty, or -1"),
+        (
+            {},
+            {"labels": ("class",)},
+            "table.csv:2: 'class' is 'normal'; must be 0, 1, empty or -1 or u",
+        ),
         ({}, {"label": "class", "classes": ("normal", "sqaure")}, "'sqaure' in 'class'; allowed"),
         ({}, {"label": "class", "only": {"class": ("x",)}}, "no row whose 'class' is x; allowed"),
         ({}, {"label": "path"}, None),
         ({"class": "one"}, {"label": "class"}, "label: 'class' is 'one' in every row; two are"),
-        ({(3, "class"): ""}, {"label": "class"}, "missing: line 5: 'class' is nan, and an image"),
+        (
+            {(3, "class"): ""},
+            {"label": "class"},
+            "table.csv:5: 'class' is empty, and an image of one",
+        ),
         (
             {(3, "class"): "u"},
             {"label": "class"},
-            "uncertain: line 5: 'class' is 'u', and an",
+            "table.csv:5: 'class' is 'u', and an",
         ),
-        ({(3, "path"): ""}, {"label": "class"}, "path: line 5 has nothing in 'path'; fill it in"),
-        ({(3, "path"): "../x.png"}, {"label": "class"}, "line 5: '../x.png' leads out of root"),
-        ({(3, "path"): "p00_0.png"}, {"label": "class"}, "line 5: p00_0.png stands in the table"),
+        ({(3, "path"): ""}, {"label": "class"}, "table.csv:5: has nothing in 'path'; fill it in"),
+        ({(3, "path"): "../x.png"}, {"label": "class"}, "own/x.png: is not there (line 5"),
+        (
+            {(3, "path"): "p00_0.png"},
+            {"label": "class"},
+            "table.csv:5: p00_0.png stands in the table",
+        ),
         ({(3, "path"): "no.png"}, {"label": "class"}, "no.png: is not there (line 5 of table.csv)"),
-        ({(3, "patient"): ""}, {"label": "class", "group": "patient"}, "group: line 5 has nothing"),
+        (
+            {(3, "patient"): ""},
+            {"label": "class", "group": "patient"},
+            "table.csv:5: has nothing in 'patient'",
+        ),
         ({"s": "trian"}, {"label": "class", "split": "s"}, "'trian'; allowed: test"),
         ({"s": "train"}, {"label": "class", "split": "s"}, "split: 's' names no row of test"),
         ({"a": "1"}, {"labels": ("a", "a2")}, "lacks the column 'a2'"),

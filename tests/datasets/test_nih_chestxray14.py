@@ -13,9 +13,9 @@ from PIL import Image
 
 from xaibench.datasets.nih_chestxray14 import NihChestxray14
 from xaibench.errors import UserError
+from xaibench.imaging.box_masks import filled
 from xaibench.imaging.layouts import nih_records
 from xaibench.imaging.layouts.nih import BOXES, ENTRIES, FINDINGS, LISTS, read_boxes
-from xaibench.imaging.layouts.nih_records import filled
 from xaibench.phantoms.nih_chestxray14 import BOXED, NihPhantoms, boxes_around
 from xaibench.progress import SilentProgress
 
@@ -259,7 +259,7 @@ def test_another_box_is_another_data_set(root, opened):
 def test_a_box_fills_one_pixel_at_least_if_it_has_an_area(box, wanted):
     mask = np.zeros((8, 8), bool)
     mask[slice(*wanted[:2]), slice(*wanted[2:])] = True
-    assert np.array_equal(filled(np.array(box), 8), mask)
+    assert np.array_equal(filled(np.array(box), (8, 8)), mask)
 
 
 def test_rows_without_images_are_counted(root, opened):

@@ -113,7 +113,7 @@ def test_a_patient_in_two_splits_is_named():
         check_no_overlap(groups, split)
     assert str(caught.value) == (
         "2 patients are in more than one split (a, b); a patient's images must all be in one: "
-        "split anew, or mend the manifests"
+        "move them, or mend what names the splits"
     )
 
 

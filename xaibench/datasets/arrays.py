@@ -14,10 +14,10 @@ from pydantic import Field, NonNegativeInt
 from xaibench.datasets.base import Dataset, Fractions, check_fractions
 from xaibench.errors import UserError
 from xaibench.imaging import patients
-from xaibench.imaging.array_labels import labels_of
-from xaibench.imaging.array_splits import ArrayMasks, ArraySplit, array_data, whole_splits
+from xaibench.imaging.arrays.files import WHOLE, Keys, files_of, find_parts
+from xaibench.imaging.arrays.labels import labels_of
+from xaibench.imaging.arrays.splits import ArrayMasks, ArraySplit, array_data, whole_splits
 from xaibench.imaging.checksums import checksums
-from xaibench.imaging.layouts.arrays import WHOLE, Keys, files_of, find_parts
 from xaibench.imaging.own_masks import NAME as OWN
 from xaibench.imaging.splits import SPLITS, check_no_overlap, patient_split
 from xaibench.phantoms.own_pictures import draw_arrays

@@ -28,10 +28,10 @@ class ChestXrayPneumonia(CroppedDataset):
     extra ``kaggle``), or ``synthesize`` (phantoms in the same layout, named ``..._synthetic`` in
     every result). The given split shares patients between its parts, so all images are pooled and
     split by patient, told from the file's name (or from its path, by the regular expression
-    ``patient``): ``fractions`` of the images, drawn by
-    ``split_seed``; ``manifests`` keeps the split in a folder and takes it from there. ``crop`` cuts
-    dark frames (null: no crop). Of all files, the share ``allowed_bad`` may be unreadable or
-    misplaced.
+    ``patient``): ``fractions`` of the images, drawn by ``split_seed``; ``manifests`` keeps the
+    split in a folder and takes it from there. ``crop`` cuts dark frames (null: no crop). Of all
+    images, the share ``allowed_bad`` may be unreadable or of patients in both classes; images in
+    other folders are left out, which is said.
 
     Masks: of real images a box estimated around the lungs (``lungs_box_weak``); of generated ones
     the opacity (``evidence``), the planted marker (``tag``) and the lung fields (``lungs``). The

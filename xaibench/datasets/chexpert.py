@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from xaibench.datasets.base import CroppedDataset, check_findings
+from xaibench.imaging.label_columns import LabelColumns
 from xaibench.imaging.layouts import chexpert as layout
 from xaibench.imaging.picture_sets import Records
 from xaibench.phantoms.chexpert import ChexpertPhantoms
@@ -55,5 +56,12 @@ class Chexpert(CroppedDataset):
         return layout.table_folder(root)
 
     def records(self, files: Path, progress: Progress) -> Records:
-        choice = layout.Choice(self.findings, self.views, self.uncertain, self.missing)
-        return layout.read_records(files, choice, self.synthetic.made(files), progress)
+        labels = LabelColumns(
+            labels=self.findings,
+            regression=True,
+            within=(0.0, 1.0),
+            uncertain_values=("-1",),
+            uncertain=self.uncertain,
+            missing=self.missing,
+        )
+        return layout.read_records(files, labels, self.views, self.synthetic.made(files), progress)

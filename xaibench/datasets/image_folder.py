@@ -9,7 +9,13 @@ from pathlib import Path
 from xaibench.datasets.base import Dataset, OwnPictures
 from xaibench.errors import UserError
 from xaibench.imaging import patients
-from xaibench.imaging.layouts.folders import Found, find_classes, named_classes, records_of
+from xaibench.imaging.layouts.folders import (
+    Found,
+    check_splits,
+    find_classes,
+    named_classes,
+    records_of,
+)
 from xaibench.imaging.own_masks import OwnMasks, find_masks, masks_known
 from xaibench.imaging.picture_sets import Records
 from xaibench.imaging.tables import read_table
@@ -60,11 +66,13 @@ class ImageFolder(OwnPictures):
 
     def records(self, cache: Path, progress: Progress) -> Records:
         found = find_classes(self.root, leave_out=self.masks)
+        check_splits(self.root, found)
         if found.others:
             progress.say(f"left out, as of no split: {', '.join(found.others)}")
         classes = named_classes(found.folders, self.classes)
         name = self.called or self.root.resolve().name
-        records = records_of(self.root, found, classes, self._patients(found, progress), name)
+        known = self._patients(found, progress)
+        records = records_of(self.root, found, classes, known, name, progress)
         return self._with_masks(records, cache, progress)
 
     def _patients(self, found: Found, progress: Progress) -> Sequence[str]:

@@ -7,30 +7,31 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from xaibench.datasets.base import Dataset, OwnPictures
 from xaibench.errors import UserError
 from xaibench.imaging import patients
+from xaibench.imaging.box_masks import ANY, BoxMasks
+from xaibench.imaging.label_columns import LabelColumns, Uncertain, Unknown
 from xaibench.imaging.layouts.image_table import (
-    LabelColumns,
-    Uncertain,
-    Unknown,
-    labels_of,
-    only_rows,
-    paths_of,
+    PATH,
+    TableColumns,
+    missing_files,
+    read_images,
     splits_of,
 )
-from xaibench.imaging.own_masks import OwnBoxes, OwnMasks, masks_known
+from xaibench.imaging.own_masks import NAME as OWN
+from xaibench.imaging.own_masks import OwnMasks, masks_known
 from xaibench.imaging.picture_sets import Records
-from xaibench.imaging.tables import numbers, read_table
+from xaibench.imaging.tables import numbers
 from xaibench.phantoms.own_pictures import draw_table
 from xaibench.progress import Progress
 from xaibench.registry import register
 
 Column = Annotated[str, Field(min_length=1)]
+_UNSURE = ("-1", "u", "U")
 
 
 @register("dataset")
@@ -39,13 +40,15 @@ class ImageTable(OwnPictures):
     """One's own images with a table: CSV, TSV, Excel or Parquet, its columns named here.
 
     ``table`` lies below ``root`` or where it is said to. The image of a row is ``file`` with the
-    cell of the column ``path`` for ``{}``: ``images/{}.png``.
+    cell of the column ``path`` for ``{}``: ``images/{}.png``. First folders that are of another
+    computer are left out, which is said.
 
     Labels: ``label`` is a column of one class's name, or with ``separator: "|"`` of a list of
     names; ``labels`` are several columns of 0 and 1. With ``regression: true`` either holds
     numbers. ``classes`` says which there are, in which order, or gives each a name. Cells of
-    ``uncertain_values`` and empty ones are what ``uncertain`` and ``missing`` say: refused
-    (error), their row left out (leave_out), not counted (ignore), or taken for a value.
+    ``uncertain_values`` (null: -1, u and U, of numbers none) and empty ones are what ``uncertain``
+    and ``missing`` say: refused (error), their row left out (leave_out), not counted (ignore), or
+    taken for a value.
 
     ``group`` is the column of the patient (or ``patient`` a regular expression on the path of the
     image), ``split`` that of train, val or test; ``only`` keeps rows, as ``only: {View: [PA]}``.
@@ -61,7 +64,7 @@ class ImageTable(OwnPictures):
     separator: str | None = None
     regression: bool = False
     classes: dict[str, str] | tuple[str, ...] | None = None
-    uncertain_values: tuple[str, ...] = ("-1", "-1.0", "u", "U")
+    uncertain_values: tuple[str, ...] | None = None
     uncertain: Uncertain = "error"
     missing: Unknown = "error"
     group: Column | None = None
@@ -96,85 +99,85 @@ class ImageTable(OwnPictures):
 
     def records(self, cache: Path, progress: Progress) -> Records:
         file = self.table if self.table.is_file() else self.root / self.table
-        table = only_rows(read_table(file, self._columns()), self.only, file)
-        table = table.assign(_path=paths_of(table, self.path, self.file))
-        images = self._one_a_row(table, file)
-        found = labels_of(images, self._labels())
-        images = images[found.kept]
-        known = pd.DataFrame({"path": images["_path"].to_numpy()})
-        known["patient"] = self._patients(images, progress)
-        known["bad"] = [
-            "" if (self.root / path).is_file() else f"is not there (line {line} of {file.name})"
-            for path, line in zip(images["_path"], images.index, strict=True)
-        ]
+        found = read_images(self.root, file, self._columns(), progress)
+        rows, images = found.table, self._one_a_row(found.table, file)
+        known = pd.DataFrame({"path": images[PATH].to_numpy()})
+        known["patient"] = self._patients(images, file, progress)
+        known["bad"] = missing_files(self.root, images, file, progress)
         if self.split is not None:
-            known["split"] = splits_of(images, self.split)
-        masks, masks_from = self._masks(table, images, cache, progress)
+            known["split"] = splits_of(images, self.split, file)
+        masks, masks_from = self._masks(rows, images, cache, progress)
         return Records(
             self.root,
             known,
-            found.labels,
+            found.labelled.labels[~rows[PATH].duplicated().to_numpy()],
             name=self.called or self.root.resolve().name,
-            task=found.task,
-            classes=found.classes,
+            task=found.labelled.task,
+            classes=found.labelled.classes,
             masks=masks,
             masks_from=masks_from,
             facts={
                 "root": str(self.root),
                 "table": str(file),
-                "table_rows": len(table),
+                "table_rows": found.read,
                 "generated": False,
-                "uncertain_labels": dict(found.uncertain),
+                "uncertain_labels": dict(found.labelled.uncertain),
             },
         )
 
-    def _columns(self) -> list[str]:
-        asked = [self.path, self.label, *self.labels, self.group, self.split, self.mask]
-        return [name for name in (*asked, *self.only, *(self.boxes or ())) if name is not None]
+    def _columns(self) -> TableColumns:
+        named = self.classes
+        unsure = self.uncertain_values
+        labels = LabelColumns(
+            self.label,
+            self.labels,
+            self.separator,
+            self.regression,
+            classes=named if isinstance(named, dict | None) else {name: name for name in named},
+            uncertain_values=_UNSURE * (not self.regression) if unsure is None else unsure,
+            uncertain=self.uncertain,
+            missing=self.missing,
+        )
+        others = [self.group, self.split, self.mask, *(self.boxes or ())]
+        others = [name for name in others if name is not None]
+        return TableColumns(self.path, labels, self.file, self.only, others)
 
-    def _labels(self) -> LabelColumns:
-        classes = self.classes
-        named = classes if isinstance(classes, dict | None) else {name: name for name in classes}
-        return LabelColumns(
-            self.label, self.labels, self.separator, self.regression, named,
-            self.uncertain_values, self.uncertain, self.missing,
-        )  # fmt: skip
-
-    def _one_a_row(self, table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    def _one_a_row(self, rows: pd.DataFrame, file: Path) -> pd.DataFrame:
         """Return the first row of each image; only boxes may have several."""
-        twice = table["_path"].duplicated()
+        twice = rows[PATH].duplicated()
         if not twice.any():
-            return table
-        where = f"{file}: line {twice.idxmax()}: {table['_path'][twice].iloc[0]}"
+            return rows
+        where = f"{file}:{twice.idxmax()}: {rows[PATH][twice].iloc[0]}"
         if self.boxes is None:
             raise UserError(f"{where} stands in the table twice; keep one row of each image")
-        own = [name for name in self._columns() if name not in self.boxes]
-        if len(table.drop_duplicates(["_path", *own])) > len(table.drop_duplicates("_path")):
+        asked = self._columns()
+        own = [*asked.labels.columns, *asked.only, *asked.others]
+        own = [name for name in own if name not in self.boxes]
+        if len(rows.drop_duplicates([PATH, *own])) > len(rows.drop_duplicates(PATH)):
             raise UserError(f"{where} has several boxes whose rows differ in more than the box")
-        return table[~twice]
+        return rows[~twice]
 
-    def _patients(self, images: pd.DataFrame, progress: Progress) -> Sequence[str]:
+    def _patients(self, images: pd.DataFrame, file: Path, progress: Progress) -> Sequence[str]:
         if self.group is not None:
             if (empty := images[self.group].isna()).any():
-                raise UserError(f"group: line {empty.idxmax()} has nothing in {self.group!r}")
+                raise UserError(f"{file}:{empty.idxmax()}: has nothing in {self.group!r}")
             return images[self.group].tolist()
-        return patients.of_files(self.root, images["_path"].tolist(), self.patient, progress)
+        return patients.of_files(self.root, images[PATH].tolist(), self.patient, progress)
 
     def _masks(
-        self, table: pd.DataFrame, images: pd.DataFrame, cache: Path, progress: Progress
-    ) -> tuple[OwnMasks | OwnBoxes | None, str]:
+        self, rows: pd.DataFrame, images: pd.DataFrame, cache: Path, progress: Progress
+    ) -> tuple[OwnMasks | BoxMasks | None, str]:
         if self.mask is not None:
             named = images.dropna(subset=self.mask)
             files = {
-                path: self.root / cell
-                for path, cell in zip(named["_path"], paths_of(named, self.mask, "{}"), strict=True)
+                path: self.root / cell.replace("\\", "/")
+                for path, cell in zip(named[PATH], named[self.mask], strict=True)
             }
             return OwnMasks(files), masks_known(files, cache, progress)
         if self.boxes is None:
             return None, ""
-        sides = np.stack([numbers(table[column]) for column in self.boxes], axis=1)
-        there = np.isfinite(sides).all(axis=1)
-        boxes: dict[str, list[tuple[float, ...]]] = {}
-        for path, box in zip(table["_path"][there], sides[there].tolist(), strict=True):
-            boxes.setdefault(path, []).append(tuple(box))
-        return OwnBoxes(boxes), repr(sorted(boxes.items()))
+        boxes = pd.DataFrame({"path": rows[PATH], "target": ANY})
+        for side, column in zip("xywh", self.boxes, strict=True):
+            boxes[side] = numbers(rows[column])
+        boxes = boxes.dropna().reset_index(drop=True)
+        return BoxMasks(boxes, OWN), boxes.to_csv(index=False)

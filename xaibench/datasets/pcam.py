@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from xaibench.datasets.base import FileDataset
-from xaibench.imaging.array_splits import array_data
+from xaibench.imaging.arrays.splits import array_data
 from xaibench.imaging.checksums import sum_of
 from xaibench.imaging.layouts import pcam as layout
 from xaibench.imaging.recipe_folder import set_name

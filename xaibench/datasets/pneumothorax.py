@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from xaibench.datasets.base import FileDataset
-from xaibench.imaging.array_splits import array_data
+from xaibench.imaging.arrays.splits import array_data
 from xaibench.imaging.checksums import sum_of
 from xaibench.imaging.layouts.pneumothorax import CLASSES, FILES, read_files
 from xaibench.imaging.recipe_folder import set_name

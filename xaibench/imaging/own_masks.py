@@ -1,8 +1,8 @@
-"""Where the evidence is, as a user says it: a mask's file, or boxes, of images that have one."""
+"""Where the evidence is, as the masks in a user's own files say it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -32,51 +32,21 @@ class OwnMasks:
     files: Mapping[str, Path]
 
     def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
-        return _evidence(
-            asked, lambda path, size: read_own_mask(self.files[path], size), self.files
-        )
-
-
-@dataclass(frozen=True)
-class OwnBoxes:
-    """The same from boxes: left, top, width and height in pixels of the file's image."""
-
-    boxes: Mapping[str, Sequence[tuple[float, ...]]]
-
-    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
-        return _evidence(asked, lambda path, size: boxed(self.boxes[path], size), self.boxes)
-
-
-def boxed(boxes: Iterable[tuple[float, ...]], size: tuple[int, int]) -> Mask:
-    """Return the pixels whose middles lie in one of the boxes; what is outside the image is cut."""
-    rows, columns = (np.arange(side)[:, None] + 0.5 for side in size)
-    inside = np.zeros(size, bool)
-    for left, top, width, height in boxes:
-        down = (rows >= top) & (rows < top + height)
-        across = (columns >= left) & (columns < left + width)
-        inside |= down & across.T
-    return inside
+        masks = []
+        speaks = shown(asked.labels, asked.targets)
+        for row, speak in zip(asked.rows.itertuples(index=False), speaks, strict=True):
+            size = int(row.height), int(row.width)
+            known = speak and row.path in self.files
+            masks.append(
+                read_own_mask(self.files[row.path], size) if known else np.zeros(size, bool)
+            )
+        return {NAME: asked.carry(masks)}
 
 
 def masks_known(files: Mapping[str, Path], cache: Path, progress: Progress) -> str:
     """Return what a set of masks follows from: each image's path and its mask's checksum."""
     sums = file_checksums(list(files.values()), cache, progress)
     return "\n".join(f"{path} {md5}" for path, md5 in zip(files, sums, strict=True))
-
-
-def _evidence(
-    asked: Asked,
-    read: Callable[[str, tuple[int, int]], Mask],
-    there: Container[str],
-) -> dict[str, Bool[np.ndarray, "n size size"]]:
-    masks = []
-    for row, shows in zip(
-        asked.rows.itertuples(index=False), shown(asked.labels, asked.targets), strict=True
-    ):
-        size = int(row.height), int(row.width)
-        known = shows and row.path in there
-        masks.append(read(row.path, size) if known else np.zeros(size, bool))
-    return {NAME: asked.carry(masks)}
 
 
 def find_masks(folder: Path, paths: Sequence[str], suffix: str) -> dict[str, Path]:

@@ -53,10 +53,13 @@ def check_pattern(pattern: str | None) -> None:
         )
 
 
-def by_pattern(paths: Sequence[str], pattern: str) -> list[str]:
+def by_pattern(paths: Sequence[str], pattern: str, needed: str = "") -> list[str]:
     """Return the patient of each path: what the pattern finds first in it.
 
     That is its group ``patient``, or its only group, or the whole that was found.
+
+    Args:
+        needed: what a path must be, in words, where the pattern is not the user's.
 
     Raises:
         UserError: paths in which it finds nothing.
@@ -66,9 +69,12 @@ def by_pattern(paths: Sequence[str], pattern: str) -> list[str]:
     found = [compiled.search(path) for path in paths]
     lost = [path for path, match in zip(paths, found, strict=True) if not (match and match[which])]
     if lost:
+        many = f"{len(lost)} of {len(paths)} paths ({', '.join(lost[:_NAMED])})"
         raise UserError(
-            f"patient: {pattern!r} finds nothing in {len(lost)} of {len(paths)} paths "
-            f"({', '.join(lost[:_NAMED])}); mend it, or name patients by a table (groups)"
+            f"{many} name no patient: {needed}"
+            if needed
+            else f"patient: {pattern!r} finds nothing in {many}; mend it, or name patients by a "
+            "table (groups)"
         )
     return [match[which] for match in found]
 

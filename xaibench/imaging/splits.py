@@ -31,9 +31,11 @@ def stratified_fraction(labels: Rows, fraction: float, seed: int) -> Int[np.ndar
         kept, _ = train_test_split(
             everything, train_size=fraction, stratify=labels, random_state=seed
         )
-    except ValueError as error:
+    except ValueError:  # that of scikit-learn speaks of its own parameters
+        counted = ", ".join(map(str, np.unique(labels, return_counts=True)[1]))
         raise UserError(
-            f"a stratified fraction of {fraction} of {len(labels)} images cannot be drawn: {error}"
+            f"a stratified fraction of {fraction} of {len(labels)} images cannot be drawn: there "
+            f"are {counted} of the classes; add images, or name another fraction"
         ) from None
     return np.sort(kept)
 

@@ -73,9 +73,13 @@ def test_the_2020_edition_and_three_columns_are_enough(entries):
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [
-        ([entry()], "Image Index,Finding Labels,x", "has no column Patient ID; needs Image Index,"),
+        (
+            [entry()],
+            "Image Index,Finding Labels,x",
+            "lacks the column 'Patient ID'; has",
+        ),
         ([], "", r"cannot be read as a table \(it is empty\)"),
-        ([], HEADER, "names no image"),
+        ([], HEADER, "it has no row below its header"),
         ([entry(), entry("b.png", found="")], HEADER, ":3: 'Finding Labels' is empty"),
         ([entry(patient=" ")], HEADER, ":2: 'Patient ID' is empty"),
         ([entry("")], HEADER, ":2: 'Image Index' is empty"),

@@ -13,6 +13,7 @@ from xaibench.errors import UserError, did_you_mean
 from xaibench.imaging.image_files import is_meant
 from xaibench.imaging.picture_files import find_pictures
 from xaibench.imaging.picture_sets import Records
+from xaibench.progress import Progress
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -50,7 +51,7 @@ def find_classes(root: Path, leave_out: Path | None = None) -> Found:
         leave_out: a folder that holds something else, such as masks.
 
     Raises:
-        UserError: no images, images outside of a class's folder, a train folder but no test.
+        UserError: no images, images outside of a class's folder.
     """
     inside = _folders(root, leave_out)
     given = {f: SPLIT_FOLDERS[f.name.lower()] for f in inside if f.name.lower() in SPLIT_FOLDERS}
@@ -74,17 +75,21 @@ def find_classes(root: Path, leave_out: Path | None = None) -> Found:
             "train/CLASS/*.png and test/CLASS/*.png"
         )
     table = pd.DataFrame(rows, columns=["path", "folder", "split"])
-    if given and (lacking := {"train", "test"} - set(table["split"])):
-        raise UserError(
-            f"root: {root} has {', '.join(sorted(f.name for f in given))} but no images in "
-            f"{min(lacking)}; add them, or have the folders of the classes alone there, which "
-            "`fractions` splits"
-        )
     return Found(
         table if given else table.drop(columns="split"),
         tuple(sorted(table["folder"].unique())),
         tuple(f.name for f in inside if given and f not in given),
     )
+
+
+def check_splits(root: Path, found: Found) -> None:
+    """Raise UserError for folders of splits without images to train on, or to test with."""
+    if "split" in found.table and (lacking := {"train", "test"} - set(found.table["split"])):
+        raise UserError(
+            f"root: {root} has {', '.join(sorted(set(found.table['split'])))} but no images in "
+            f"{min(lacking)}; add them, or have the folders of the classes alone there, which "
+            "`fractions` splits"
+        )
 
 
 def named_classes(
@@ -114,16 +119,28 @@ def named_classes(
 
 
 def records_of(
-    root: Path, found: Found, classes: Mapping[str, str], patients: Sequence[str], name: str
+    root: Path,
+    found: Found,
+    classes: Mapping[str, str],
+    patients: Sequence[str],
+    name: str,
+    progress: Progress,
 ) -> Records:
-    """Return the records of the images whose folder is one of the classes'.
+    """Return the records of the images whose folder is one of the classes'; say the others.
 
     Args:
         patients: of each row of ``found.table``.
         name: of the data set.
     """
     table = found.table.assign(patient=list(patients))
-    table = table[table["folder"].isin(classes)].reset_index(drop=True)
+    of_classes = table["folder"].isin(classes)
+    if not of_classes.all():
+        others = table[~of_classes]
+        progress.say(
+            f"left out, as of none of the classes {', '.join(classes)}: {len(others)} images "
+            f"({', '.join(others['path'][:_NAMED])})"
+        )
+    table = table[of_classes].reset_index(drop=True)
     places = {folder: at for at, folder in enumerate(classes)}
     return Records(
         root,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
 
 from xaibench.imaging import patients
-from xaibench.imaging.image_files import EXTENSIONS, is_meant
+from xaibench.imaging.image_files import is_meant
+from xaibench.imaging.layouts.folders import find_classes, records_of
 from xaibench.imaging.lungs import lungs_masks
 from xaibench.imaging.picture_sets import Records
 from xaibench.imaging.recipe_folder import GeneratedSet, set_name
@@ -24,6 +26,7 @@ IMAGES = 5_856
 PARTS = ("train", "val", "test")
 FOLDERS = ("NORMAL", "PNEUMONIA")
 """Of class 0 and class 1."""
+CLASSES = ("normal", "pneumonia")
 _DEEPEST = 4  # folders below the root in which the archive's own are sought
 _PERSON = re.compile(r"(person\d+)_")
 _STUDY = re.compile(r"((?:.*-)?im-\d+)(?:-\d+)+$")
@@ -49,38 +52,24 @@ def read_records(
 ) -> Records:
     """Return all images below a clean root, pooled, with patients and labels.
 
+    The images of a patient who is in both classes are bad, with the reason.
+
     Args:
         patient: a regular expression that finds the patient in a path; None for the names that are
             known of this set. How many images have another is said.
-
-    A file that is no image, an image in a folder of neither class, and the images of a patient who
-    is in both classes are bad, with the reason; their labels say nothing.
     """
-    places = [root / name for name in (*PARTS, *FOLDERS) if (root / name).is_dir()]
-    files = sorted(file for place in places for file in place.rglob("*") if _counts(file, root))
-    paths = [file.relative_to(root).as_posix() for file in files]
-    table = pd.DataFrame(
-        {
-            "path": paths,
-            "patient": _patients(paths, patient, progress),
-            "folder": [file.parent.name for file in files],
-            "bad": "",
-        }
-    )
-    known = table["folder"].isin(FOLDERS)
-    table.loc[~known, "bad"] = f"lies in none of the folders {' and '.join(FOLDERS)}"
-    no_image = [file.suffix.lower() not in EXTENSIONS for file in files]
-    table.loc[no_image, "bad"] = "is no image file by its name"
-    classes = table[table["bad"] == ""].groupby("patient")["folder"].nunique()
-    both = table["patient"].isin(classes.index[classes > 1]) & (table["bad"] == "")
-    table.loc[both, "bad"] = "is of a patient with images in both classes"
-    return Records(
-        root,
-        table.drop(columns="folder"),
-        (table["folder"] == FOLDERS[1]).to_numpy().astype(np.int64),
-        name=set_name("chest_xray_pneumonia", made, whole=len(table) == IMAGES),
-        task="binary",
-        classes=("normal", "pneumonia"),
+    found = find_classes(root)
+    pooled = replace(found, table=found.table.drop(columns="split", errors="ignore"))
+    known = _patients(found.table["path"].tolist(), patient, progress)
+    whole = len(found.table) == IMAGES
+    name = set_name("chest_xray_pneumonia", made, whole)
+    records = records_of(root, pooled, dict(zip(FOLDERS, CLASSES, strict=True)), known, name,
+                         progress)  # fmt: skip
+    both = pd.Series(records.labels).groupby(records.table["patient"]).transform("nunique") > 1
+    bad = np.where(both, "is of a patient with images in both classes", "")
+    return replace(
+        records,
+        table=records.table.assign(bad=bad),
         # Only pneumonia has a place in the image; nothing in particular speaks for its absence.
         masks=TrueMasks(made, ("no_evidence", "evidence"), "evidence") if made else lungs_masks,
         masks_from=json.dumps(made.recipe) if made else "",
@@ -132,7 +121,3 @@ def _folders(folder: Path) -> list[Path]:
         )
     except PermissionError:
         return []
-
-
-def _counts(file: Path, root: Path) -> bool:
-    return all(is_meant(part) for part in file.relative_to(root).parts) and file.is_file()

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from xaibench.errors import UserError, did_you_mean
-from xaibench.imaging.tables import rows_of
+from xaibench.imaging.label_columns import named_in
+from xaibench.imaging.tables import read_table, rows_of
 
 FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis",
@@ -33,6 +34,7 @@ NO_FINDING = "No Finding"
 BOX_SIDE = 1024
 """Pixels along a side of the images that the boxes were drawn on."""
 BOX_COLUMNS = ("image", "finding", "x", "y", "w", "h")
+_KNOWN = {NO_FINDING, *FINDINGS}
 _NEEDED = ("Image Index", "Finding Labels", "Patient ID")
 _BOX_NEEDED = ["Image Index", "Finding Label"]
 _BOX_NAMES = {"Infiltrate": "Infiltration"}
@@ -47,44 +49,33 @@ def read_entries(file: Path) -> pd.DataFrame:
         UserError: a column is missing; a row (named by its line) lacks a value, names an unknown
             finding or ``No Finding`` beside one, or is the second of its image.
     """
-    rows = rows_of(file, _NEEDED)
-    _, header = next(rows)
-    if missing := [name for name in _NEEDED if name not in header]:
+    table = read_table(file, _NEEDED)
+    for name in _NEEDED:
+        if (empty := table[name].isna()).any():
+            raise UserError(f"{file}:{empty.idxmax()}: {name!r} is empty")
+    images = table["Image Index"]
+    if (twice := images.duplicated()).any():
+        image = images[twice].iloc[0]
+        first = (images == image).idxmax()
+        raise UserError(f"{file}:{twice.idxmax()}: {image} stands in line {first} already")
+    named = named_in(table["Finding Labels"], "|")
+    for line, image, names in zip(table.index, images, named, strict=True):
+        _check_findings(names, f"{file}:{line}", image)
+    shown = {name: [name in names for names in named] for name in FINDINGS}
+    called = {"Image Index": "image", "Patient ID": "patient"}
+    found = table.drop(columns="Finding Labels").rename(columns=called).assign(**shown)
+    return found.reset_index(drop=True)
+
+
+def _check_findings(names: set[str], where: str, image: str) -> None:
+    if names - _KNOWN:
+        name = min(names - _KNOWN)
+        hint = did_you_mean(name, [NO_FINDING, *FINDINGS])
+        raise UserError(f"{where}: unknown finding {name!r} of {image}{hint}")
+    if NO_FINDING in names and len(names) > 1:
         raise UserError(
-            f"{file}: has no column {', '.join(missing)}; needs {', '.join(_NEEDED)}, and has "
-            f"{', '.join(filter(None, header)) or 'nothing'}"
+            f"{where}: {image} has {NO_FINDING!r} beside findings: {'|'.join(sorted(names))}"
         )
-    seen: dict[str, int] = {}
-    records = []
-    for line, cells in rows:
-        row = dict(zip(header, cells, strict=False))
-        image, found, patient = (row.get(name, "").strip() for name in _NEEDED)
-        for name, value in zip(_NEEDED, (image, found, patient), strict=True):
-            if not value:
-                raise UserError(f"{file}:{line}: {name!r} is empty")
-        if image in seen:
-            raise UserError(f"{file}:{line}: {image} stands in line {seen[image]} already")
-        seen[image] = line
-        findings = _findings(found, f"{file}:{line}", image)
-        rest = {name: row[name] for name in row if name not in ("", *_NEEDED)}
-        shown = {name: name in findings for name in FINDINGS}
-        records.append({"image": image, "patient": patient, **shown, **rest})
-    if not records:
-        raise UserError(f"{file}: names no image")
-    return pd.DataFrame(records)
-
-
-def _findings(text: str, where: str, image: str) -> set[str]:
-    names = {name.strip() for name in text.split("|")}
-    if names == {NO_FINDING}:
-        return set()
-    for name in sorted(names):
-        if name == NO_FINDING:
-            raise UserError(f"{where}: {image} has {NO_FINDING!r} beside findings: {text}")
-        if name not in FINDINGS:
-            hint = did_you_mean(name, [NO_FINDING, *FINDINGS])
-            raise UserError(f"{where}: unknown finding {name!r} of {image}{hint}")
-    return names
 
 
 def read_boxes(file: Path) -> pd.DataFrame:

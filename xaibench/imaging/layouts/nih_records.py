@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from xaibench.errors import UserError
+from xaibench.imaging.box_masks import BoxMasks
 from xaibench.imaging.image_files import find_images
 from xaibench.imaging.layouts import nih
 from xaibench.imaging.mask_files import FOLDER
@@ -67,7 +69,7 @@ def read_records(
         name=set_name("nih_chestxray14", made, whole=bool(there.sum() == IMAGES)),
         task="multilabel",
         classes=findings,
-        masks=NihMasks(boxes, findings, true),
+        masks=NihMasks(_drawn(boxes, table[there], findings), true),
         masks_from=boxes.to_csv() + json.dumps(made.recipe if made else None),
         facts={
             "root": str(root),
@@ -80,48 +82,24 @@ def read_records(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class NihMasks:
-    """Masks for the images and targets asked for: ``box``, behind the true ones if there are any.
+    """Masks of the images and targets asked for: ``box``, behind the true ones if there are any."""
 
-    Attributes:
-        boxes: as `nih.read_boxes` gives them.
-        classes: the findings that are the data set's labels.
-    """
-
-    boxes: pd.DataFrame
-    classes: tuple[str, ...]
+    boxes: BoxMasks
     true: TrueMasks | None = None
 
     def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
-        """Return also the union of the boxes of each image's finding."""
-        union = np.zeros(asked.images.shape, bool)
-        rows = self.boxes.groupby(["image", "finding"]).indices
-        findings = [self.classes[target] for target in asked.targets]
-        images = zip(asked.rows["image"], findings, asked.placements, union, strict=True)
-        for image, finding, placement, mask in images:
-            own = self.boxes.iloc[rows.get((image, finding), [])]
-            edges = np.stack([own.y, own.y + own.h, own.x, own.x + own.w], axis=1).astype(float)
-            sides = np.repeat([placement.height, placement.width], 2)
-            for box in placement.carry_boxes(edges * sides / nih.BOX_SIDE):
-                mask |= filled(box, len(mask))
-        return (self.true(asked) if self.true else {}) | {"box": union}
+        return (self.true(asked) if self.true else {}) | self.boxes(asked)
 
 
-def filled(box: Float[np.ndarray, "4"], side: int) -> Bool[np.ndarray, "side side"]:
-    """Return the pixels whose centres lie in a box, at least one; none if it has no area.
-
-    Args:
-        box: top, bottom, left, right in pixels, where pixel i reaches from i to i + 1.
-    """
-    mask = np.zeros((side, side), bool)
-    if box[1] <= box[0] or box[3] <= box[2]:
-        return mask
-    first = np.clip(np.ceil(box[[0, 2]] - 0.5).astype(int), 0, side - 1)
-    end = np.ceil(box[[1, 3]] - 0.5).astype(int)
-    end = np.clip(end, first + 1, side)  # a box thinner than a pixel may lie between two centres
-    mask[first[0] : end[0], first[1] : end[1]] = True
-    return mask
+def _drawn(boxes: pd.DataFrame, table: pd.DataFrame, findings: Sequence[str]) -> BoxMasks:
+    """Return the boxes of the findings that are labels, by the paths of their images."""
+    paths = table.set_index("image")["path"]
+    places = {name: at for at, name in enumerate(findings)}
+    own = boxes[boxes["finding"].isin(places)]
+    named = own.assign(path=own["image"].map(paths), target=own["finding"].map(places))
+    return BoxMasks(named, "box", nih.BOX_SIDE)
 
 
 def _table(root: Path, entries: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Shaped
 
 from xaibench.errors import UserError
-from xaibench.imaging.array_labels import labels_of
-from xaibench.imaging.array_splits import ArrayMasks, ArraySplit, whole_splits
+from xaibench.imaging.arrays.files import Array, Keys, find_parts
+from xaibench.imaging.arrays.labels import labels_of
+from xaibench.imaging.arrays.splits import ArrayMasks, ArraySplit, whole_splits
 from xaibench.imaging.checksums import checksums
 from xaibench.imaging.download import download, gunzip
-from xaibench.imaging.layouts.arrays import Array, Keys, find_parts
 from xaibench.imaging.recipe_folder import GeneratedSet
 from xaibench.imaging.tables import read_table
 from xaibench.progress import Progress

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from xaibench.errors import UserError
-from xaibench.imaging.array_labels import labels_of
-from xaibench.imaging.array_splits import ArrayMasks, ArraySplit, whole_splits
+from xaibench.imaging.arrays.files import Keys, find_parts
+from xaibench.imaging.arrays.labels import labels_of
+from xaibench.imaging.arrays.splits import ArrayMasks, ArraySplit, whole_splits
 from xaibench.imaging.checksums import checksums
-from xaibench.imaging.layouts.arrays import Keys, find_parts
 from xaibench.imaging.recipe_folder import GeneratedSet
 from xaibench.progress import Progress
 

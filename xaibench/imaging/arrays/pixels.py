@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from xaibench.errors import UserError
+from xaibench.imaging.arrays.files import Array
 from xaibench.imaging.bit_depth import USUAL
-from xaibench.imaging.layouts.arrays import Array
 from xaibench.progress import Progress
 from xaibench.types import Rows
 

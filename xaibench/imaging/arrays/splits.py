@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
 from xaibench.errors import UserError
-from xaibench.imaging.array_pixels import Pixels, pixels_of
+from xaibench.imaging.arrays.files import Array, Part
+from xaibench.imaging.arrays.pixels import Pixels, pixels_of
 from xaibench.imaging.counts import counts
-from xaibench.imaging.layouts.arrays import Array, Part
 from xaibench.imaging.own_masks import shown
 from xaibench.progress import Progress
 from xaibench.types import Data, Images, Labels, Rows, Split, Task

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaibench.errors import UserError
-from xaibench.imaging.layouts.arrays import Array
+from xaibench.imaging.arrays.files import Array
 from xaibench.types import Labels, Rows, Task
 
 
