@@ -87,6 +87,22 @@ def test_our_data_sets_say_their_task():
     assert known == TASKS
 
 
+@pytest.mark.parametrize(
+    ("settings", "task"),
+    [
+        ({"label": "age", "regression": True}, "regression"),
+        ({"labels": ("a", "b")}, "multilabel"),
+        ({"label": "found", "separator": "|"}, "multilabel"),
+        ({"label": "class"}, None),
+    ],
+)
+def test_a_table_of_ones_own_knows_its_task_by_its_parameters(settings, task):
+    registry = Registry()
+    assert registry.load("dataset", "image_table")(**settings).task == task
+    arrays = registry.load("dataset", "arrays")
+    assert arrays(regression=settings.get("regression", False)).task in (task, None)
+
+
 def test_no_torch_is_needed_to_be_told():
     code = (
         "import sys\nfrom xaibench.config import contradictions\nassert 'torch' not in sys.modules"

@@ -23,7 +23,7 @@ from xaibench.imaging.splits import SPLITS, check_no_overlap, patient_split
 from xaibench.phantoms.own_pictures import draw_arrays
 from xaibench.progress import Progress
 from xaibench.registry import register
-from xaibench.types import Data
+from xaibench.types import Data, Task
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -58,6 +58,11 @@ class Arrays(Dataset):
     bits: Annotated[int, Field(ge=8, le=16)] | None = None
     fractions: Fractions = (0.7, 0.1, 0.2)
     split_seed: NonNegativeInt = 42
+
+    @property
+    def task(self) -> Task | None:
+        """None where the labels say it."""
+        return "regression" if self.regression else None
 
     def validate(self) -> None:
         if self.file is None:

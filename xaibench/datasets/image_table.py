@@ -29,6 +29,7 @@ from xaibench.imaging.tables import numbers
 from xaibench.phantoms.own_pictures import draw_table
 from xaibench.progress import Progress
 from xaibench.registry import register
+from xaibench.types import Task
 
 Column = Annotated[str, Field(min_length=1)]
 _UNSURE = ("-1", "u", "U")
@@ -73,6 +74,13 @@ class ImageTable(OwnPictures):
     only: dict[str, tuple[str, ...]] = field(default_factory=dict)
     mask: Column | None = None
     boxes: tuple[Column, Column, Column, Column] | None = None
+
+    @property
+    def task(self) -> Task | None:
+        """None where the table says how many classes there are."""
+        if self.regression:
+            return "regression"
+        return "multilabel" if self.labels or self.separator else None
 
     def validate(self) -> None:
         if self.table is None:
