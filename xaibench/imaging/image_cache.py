@@ -17,12 +17,8 @@ from xaibench.errors import UserError
 from xaibench.imaging.bit_depth import told_bits
 from xaibench.imaging.checksums import file_checksums
 from xaibench.imaging.frame_crop import Bounds
-from xaibench.imaging.image_files import (
-    BadImage,
-    Reading,
-    check_bad,
-    read_all,
-)
+from xaibench.imaging.image_files import BadImage, Reading
+from xaibench.imaging.many_files import check_bad, read_all
 from xaibench.imaging.picture_files import read_picture
 from xaibench.imaging.preprocess import PREPROCESS_VERSION, Placement, Preprocessing, place, prepare
 from xaibench.imaging.recipe_folder import generated_folder
@@ -123,7 +119,7 @@ def _fill(
     allowed_bad: float,
     progress: Progress,
 ) -> None:
-    bits = reading.bits or told_bits(files)
+    bits = reading.bits or told_bits(files, progress)
     (folder / _BITS).write_text(json.dumps(bits), encoding="utf-8")
     told = replace(reading, bits=bits)
     shape = (len(files), *[options.resize.size] * 2, *[3] * reading.colour)

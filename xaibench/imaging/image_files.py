@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,15 +13,11 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from xaibench.errors import UserError
-from xaibench.progress import Progress
 from xaibench.types import ColourPicture, Picture
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 MAX_PIXELS = 64_000_000
 """Larger than any radiograph; a file that unpacks to more is refused before it is unpacked."""
-
-_NAMED = 3  # bad files that an error names
-_SAID = 10  # and that a line of progress names
 
 Result = TypeVar("Result")
 
@@ -58,16 +53,53 @@ def is_meant(name: str) -> bool:
 def find_images(root: Path) -> list[Path]:
     """Return every image file below ``root`` by its extension in any case, sorted by path.
 
-    Leaves out ``__MACOSX``, hidden folders and hidden files (``._name`` copies among them).
-    Raises UserError where ``root`` is no folder.
+    As `find_files`.
+    """
+    return find_files(root, is_image)
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file is meant as an image, by its extension."""
+    return path.suffix.lower() in EXTENSIONS
+
+
+def find_files(root: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    """Return every file below ``root`` that is wanted, sorted by path.
+
+    Leaves out ``__MACOSX``, hidden folders and hidden files (``._name`` copies among them). Links
+    to folders are followed, but for those that lead to a folder which they lie in.
+
+    Raises:
+        UserError: ``root`` is no folder, or a folder cannot be read.
     """
     if not root.is_dir():
         raise UserError(f"{root}: is no folder; name the folder that holds the images")
-    found = []
-    for folder, inside, names in os.walk(root):
-        inside[:] = filter(is_meant, inside)
-        found += [Path(folder, name) for name in filter(is_meant, names)]
-    return sorted(file for file in found if file.suffix.lower() in EXTENSIONS)
+    return sorted(filter(wanted, _files(root, root.resolve(), frozenset())))
+
+
+def _files(folder: Path, real: Path, passed: frozenset[Path]) -> Iterator[Path]:
+    """Yield the files below a folder.
+
+    Args:
+        real: the folder without links.
+        passed: folders, without links, in which links were followed on the way to it.
+    """
+    try:
+        entries = [entry for entry in os.scandir(folder) if is_meant(entry.name)]
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be read ({error.strerror}); let it be read, or move it away"
+        ) from None
+    for entry in entries:
+        inside, link = Path(entry.path), entry.is_symlink()
+        if not (inside if link else entry).is_dir():  # an entry raises where a link is a circle
+            yield inside
+        elif not link:
+            yield from _files(inside, real / entry.name, passed)
+        else:
+            there = inside.resolve()
+            if not any(folder.is_relative_to(there) for folder in (real, *passed)):
+                yield from _files(inside, there, passed | {real})
 
 
 def read_grey(path: Path, bits: int = 16) -> Picture:
@@ -118,55 +150,6 @@ def _read(path: Path, convert: Callable[[Image.Image], Result]) -> Result:
         raise
     except Exception as error:  # decoders of broken bytes raise nearly anything
         raise BadImage(path, _reason(error)) from None
-
-
-def read_all(
-    files: Sequence[Path],
-    read: Callable[[Path], Result],
-    *,
-    allowed_bad: float,
-    progress: Progress,
-    title: str,
-) -> list[Result | BadImage]:
-    """Return ``read(file)`` of each file, in order, or the `BadImage` that it raised.
-
-    Several threads read at a time. ``check_bad`` judges what was bad.
-    """
-    results: list[Result | BadImage] = []
-
-    def attempt(file: Path) -> Result | BadImage:
-        try:
-            return read(file)
-        except BadImage as bad:
-            return bad
-
-    pool = ThreadPoolExecutor(max(os.cpu_count() or 1, 2))
-    try:
-        with progress.stage(title, len(files)) as advance:
-            for result in pool.map(attempt, files):
-                results.append(result)
-                advance(1)
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interruption must not wait for the rest
-    check_bad([r for r in results if isinstance(r, BadImage)], len(files), allowed_bad, progress)
-    return results
-
-
-def check_bad(bad: Sequence[BadImage], total: int, allowed_bad: float, progress: Progress) -> None:
-    """Raise UserError where more than the share ``allowed_bad`` of files is bad, else say which."""
-    if not bad:
-        return
-    if len(bad) > allowed_bad * total:
-        raise UserError(
-            f"{len(bad)} of {total} image files are bad: {_listed(bad, _NAMED)}; mend or remove "
-            f"them, or raise allowed_bad (now {allowed_bad:g}) to leave them out"
-        )
-    progress.say(f"{len(bad)} of {total} image files are bad: {_listed(bad, _SAID)}; left out")
-
-
-def _listed(bad: Sequence[BadImage], most: int) -> str:
-    more = f" and {len(bad) - most} more" if len(bad) > most else ""
-    return "; ".join(map(str, bad[:most])) + more
 
 
 def _grey(path: Path, image: Image.Image, bits: int) -> Picture:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,8 @@ from xaibench.imaging.dicom import is_dicom, read_dicom, read_dicom_grey, read_h
 from xaibench.imaging.image_files import (
     BadImage,
     Reading,
-    find_images,
-    is_meant,
+    find_files,
+    is_image,
     read_colour,
     read_grey,
 )
@@ -22,13 +21,9 @@ from xaibench.types import ColourPicture, Picture
 def find_pictures(root: Path) -> list[Path]:
     """Return every image file and DICOM file below ``root``, sorted by path.
 
-    As `find_images`; DICOM files are told by their extension, or without one by their first bytes.
+    As `find_files`; DICOM files are told by their extension, or without one by their first bytes.
     """
-    found = set(find_images(root))
-    for folder, inside, names in os.walk(root):
-        inside[:] = filter(is_meant, inside)
-        found |= {file for name in names if is_meant(name) and is_dicom(file := Path(folder, name))}
-    return sorted(found)
+    return find_files(root, lambda file: is_image(file) or is_dicom(file))
 
 
 def read_picture(path: Path, reading: Reading) -> Picture | ColourPicture:
