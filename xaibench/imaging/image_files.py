@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,7 +19,11 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp
 MAX_PIXELS = 64_000_000
 """Larger than any radiograph; a file that unpacks to more is refused before it is unpacked."""
 
-Result = TypeVar("Result")
+Frames = Literal["error", "first", "middle", "all"]
+"""Which pictures count of a file that holds several. ``all``: each is an image of its own."""
+
+Unwindowed = Literal["possible", "present"]
+"""What a DICOM file without a window shows from black to white; see `dicom.read_dicom`."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,15 @@ class Reading:
         colour: three channels (red, green, blue), else grey.
         bits: of the values in files of 16 bits, of which 2^bits - 1 becomes 255. None: as many as
             the brightest of all the set's images needs (`bit_depth.told_bits`).
+        frames: which picture of several is read, where none is named: the first, the middle one
+            (of 3 and of 4 pictures the second and the third), else a file of several is bad.
+        unwindowed: what a DICOM file without a window spans.
     """
 
     colour: bool = False
     bits: int | None = None
+    frames: Frames = "error"
+    unwindowed: Unwindowed = "possible"
 
 
 class BadImage(Exception):  # noqa: N818 - it is about a file, and is mostly kept, not raised
@@ -111,7 +120,8 @@ def read_grey(path: Path, bits: int = 16) -> Picture:
     Raises `BadImage` for a file that is empty, corrupt, truncated, too large to unpack, of several
     pictures, or no image.
     """
-    return _read(path, lambda image: _grey(path, image, bits))
+    (picture,) = read_images(path, Reading(bits=bits))
+    return picture
 
 
 def read_colour(path: Path, bits: int = 16) -> ColourPicture:
@@ -119,7 +129,57 @@ def read_colour(path: Path, bits: int = 16) -> ColourPicture:
 
     Grey is copied to the three channels. CMYK is converted without its colour profile.
     """
-    return _read(path, lambda image: _colour(path, image, bits))
+    (picture,) = read_images(path, Reading(colour=True, bits=bits))
+    return picture
+
+
+def read_images(
+    path: Path, reading: Reading, numbers: Sequence[int] | None = None
+) -> Iterator[Picture | ColourPicture]:
+    """Yield pictures of an image file as `read_grey` or `read_colour` says.
+
+    Args:
+        numbers: of the pictures, from 0; None for the one that ``reading.frames`` names.
+
+    Raises:
+        BadImage: as `read_grey`; a picture that is not there.
+    """
+    convert = _colour if reading.colour else _grey
+    try:
+        with _opened(path) as image:
+            count = _count(image)
+            for number in [chosen(path, count, reading.frames)] if numbers is None else numbers:
+                if image.tell() != number:
+                    image.seek(number)
+                yield convert(path, ImageOps.exif_transpose(image), reading.bits or 16)
+    except BadImage:
+        raise
+    except Exception as error:  # decoders of broken bytes raise nearly anything
+        raise BadImage(path, _reason(error)) from None
+
+
+def count_images(path: Path) -> int:
+    """Return how many pictures an image file holds; BadImage where it is none."""
+    try:
+        with _opened(path) as image:
+            return _count(image)
+    except BadImage:
+        raise
+    except Exception as error:
+        raise BadImage(path, _reason(error)) from None
+
+
+def chosen(path: Path, count: int, frames: Frames) -> int:
+    """Return the number of the picture that counts of so many; BadImage where none is named."""
+    if count == 1 or frames == "first":
+        return 0
+    if frames == "middle":
+        return count // 2
+    raise BadImage(
+        path,
+        f"holds {count} pictures; save the one that is meant, or set frames to first, middle or "
+        "all where images are one's own",
+    )
 
 
 def luma(
@@ -135,21 +195,19 @@ def is_wide(image: Image.Image) -> bool:
     return image.mode.startswith("I")
 
 
-def _read(path: Path, convert: Callable[[Image.Image], Result]) -> Result:
-    try:
-        if path.stat().st_size == 0:
-            raise BadImage(path, "is empty")
-        with Image.open(path) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise BadImage(path, f"is {opened.width}x{opened.height}, over {MAX_PIXELS} pixels")
-            # A camera's second picture (MPO) is a copy; elsewhere nobody knows which is meant.
-            if opened.format != "MPO" and (several := getattr(opened, "n_frames", 1)) > 1:
-                raise BadImage(path, f"holds {several} pictures; save the one that is meant")
-            return convert(ImageOps.exif_transpose(opened))
-    except BadImage:
-        raise
-    except Exception as error:  # decoders of broken bytes raise nearly anything
-        raise BadImage(path, _reason(error)) from None
+def _opened(path: Path) -> Image.Image:
+    if path.stat().st_size == 0:
+        raise BadImage(path, "is empty")
+    image = Image.open(path)
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise BadImage(path, f"is {image.width}x{image.height}, over {MAX_PIXELS} pixels")
+    return image
+
+
+def _count(image: Image.Image) -> int:
+    # A camera's second picture (MPO) is a copy; elsewhere nobody knows which is meant.
+    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
 
 
 def _grey(path: Path, image: Image.Image, bits: int) -> Picture:

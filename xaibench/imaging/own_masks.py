@@ -31,7 +31,7 @@ class OwnMasks:
 
     files: Mapping[str, Path]
 
-    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
+    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n tall wide"]]:
         return _evidence(
             asked, lambda path, size: read_own_mask(self.files[path], size), self.files
         )
@@ -43,7 +43,7 @@ class OwnBoxes:
 
     boxes: Mapping[str, Sequence[tuple[float, ...]]]
 
-    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
+    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n tall wide"]]:
         return _evidence(asked, lambda path, size: boxed(self.boxes[path], size), self.boxes)
 
 
@@ -68,7 +68,7 @@ def _evidence(
     asked: Asked,
     read: Callable[[str, tuple[int, int]], Mask],
     there: Container[str],
-) -> dict[str, Bool[np.ndarray, "n size size"]]:
+) -> dict[str, Bool[np.ndarray, "n tall wide"]]:
     masks = []
     for row, shows in zip(
         asked.rows.itertuples(index=False), shown(asked.labels, asked.targets), strict=True
