@@ -117,10 +117,11 @@ def _check_one_size(table: pd.DataFrame) -> None:
     if len(counts) < 2:
         return
     told = [f"{count} of {height} x {width}" for (height, width), count in counts.items()]
+    common = ", ".join(map(str, counts.index[0]))
     more = f" and {len(told) - _NAMED} more sizes" if len(told) > _NAMED else ""
     raise UserError(
         f"resize: is null, but images differ in height x width: {', '.join(told[:_NAMED])}{more}; "
-        f"set resize: {{size: {list(counts.index[0])}}}, or another size, to make them one"
+        f"set resize: {{size: [{common}]}}, or another size, to make them one"
     )
 
 

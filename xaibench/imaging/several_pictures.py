@@ -33,10 +33,10 @@ def each_picture(records: Records, progress: Progress) -> Records:
     if not (counts > 1).any():
         return records
     if records.masks is not None:
-        first = paths[counts > 1][0]
+        at = int((counts > 1).argmax())
         raise UserError(
-            f"frames: all, but masks and boxes are of whole files, and {first} holds "
-            f"{counts.max()} pictures; set frames to first or middle, or leave the masks out"
+            f"frames: all, but masks and boxes are of whole files, and {paths[at]} holds "
+            f"{counts[at]} pictures; set frames to first or middle, or leave the masks out"
         )
     rows = np.repeat(np.arange(len(paths)), counts)
     frames = np.concatenate([np.arange(count) for count in counts])
