@@ -10,8 +10,8 @@ from PIL import Image, ImageFile, PngImagePlugin
 
 from xaibench.imaging.bit_depth import told_bits
 from xaibench.imaging.image_cache import prepared_images
-from xaibench.imaging.image_files import Reading
 from xaibench.imaging.preprocess import Preprocessing, ResizeOptions
+from xaibench.imaging.reading import Reading
 from xaibench.progress import SilentProgress
 
 

@@ -171,9 +171,13 @@ def test_a_missing_file_is_named(files):
     with pytest.raises(UserError) as caught:
         prepared(files)
     assert str(caught.value) == (
-        f"{files[4]}: cannot be read (No such file or directory); put the file there or take it "
-        "out of the table that names it"
+        f"1 of 6 image files are bad: {files[4]}: is not there; mend or remove them, or raise "
+        "allowed_bad (now 0) to leave them out"
     )
+    gone = prepared(files, allowed_bad=0.2)
+    assert gone.table["reason"].tolist() == [""] * 4 + ["is not there", ""]
+    Image.fromarray(np.full((50, 50), 99, np.uint8)).save(files[4])
+    assert not prepared(files, allowed_bad=0.2).table["bad"].any()
 
 
 def test_no_files_and_files_named_twice_are_refused(files):

@@ -12,13 +12,14 @@ from PIL import Image
 
 from xaibench.imaging import picture_files
 from xaibench.imaging.dicom import read_dicom
-from xaibench.imaging.image_files import BadImage, Reading
+from xaibench.imaging.image_files import BadImage
 from xaibench.imaging.picture_files import (
     count_pictures,
     find_pictures,
     read_picture,
     read_pictures,
 )
+from xaibench.imaging.reading import Reading
 
 RNG = np.random.default_rng(0)
 LEVELS = (0, 60, 120, 200)

@@ -11,8 +11,9 @@ from PIL import Image
 
 from xaibench.errors import UserError
 from xaibench.imaging.image_cache import prepared_images
-from xaibench.imaging.image_files import Reading, read_grey
+from xaibench.imaging.image_files import read_grey
 from xaibench.imaging.preprocess import Preprocessing, ResizeOptions, prepare
+from xaibench.imaging.reading import Reading
 from xaibench.progress import SilentProgress
 
 AS_IT_IS = Preprocessing(None, None)

@@ -16,9 +16,9 @@ from pydantic import ConfigDict, Field, NonNegativeInt
 
 from xaibench.atomic import check_writable
 from xaibench.errors import UserError, did_you_mean
-from xaibench.imaging.image_files import Frames, Reading, Unwindowed
 from xaibench.imaging.picture_sets import PictureOptions, Records, radiograph_data
 from xaibench.imaging.preprocess import CropOptions, Preprocessing, ResizeOptions
+from xaibench.imaging.reading import Frames, Reading, Unwindowed
 from xaibench.imaging.several_pictures import each_picture
 from xaibench.imaging.split_of_images import SplitOptions
 from xaibench.imaging.splits import MANIFESTS

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from xaibench.imaging.image_files import MAX_PIXELS, is_wide
+from xaibench.imaging.image_files import is_wide, open_image
 from xaibench.imaging.many_files import of_each
 from xaibench.progress import Progress
 
@@ -36,8 +35,8 @@ def told_bits(files: Sequence[Path], progress: Progress) -> int | None:
 
 def _brightest(file: Path) -> int | None:
     try:
-        with Image.open(file) as image:  # which reads the header alone
-            if not is_wide(image) or image.width * image.height > MAX_PIXELS:
+        with open_image(file) as image:
+            if not is_wide(image):
                 return None
             # Twice as fast as an array's maximum, and other threads go on; not of every mode.
             return image.getextrema()[1] if image.mode in _COUNTED else int(np.asarray(image).max())

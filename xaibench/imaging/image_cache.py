@@ -15,10 +15,11 @@ from jaxtyping import UInt8
 from xaibench.errors import UserError
 from xaibench.imaging.checksums import file_checksums
 from xaibench.imaging.frame_crop import Bounds
-from xaibench.imaging.image_files import BadImage, Reading
+from xaibench.imaging.image_files import BadImage, why_unreadable
 from xaibench.imaging.many_files import check_bad
 from xaibench.imaging.preparing import BITS, IMAGES, TABLE, Asked, fill
 from xaibench.imaging.preprocess import PREPROCESS_VERSION, Placement, Preprocessing, place
+from xaibench.imaging.reading import Reading
 from xaibench.imaging.recipe_folder import generated_folder
 from xaibench.progress import Progress
 
@@ -100,14 +101,17 @@ def _key(
     cache: Path,
     progress: Progress,
 ) -> str:
+    wrong = {file: why for file in asked.rows if (why := why_unreadable(file))}
+    whole = [file for file in asked.rows if file not in wrong]
     try:
-        sums = file_checksums(asked.files, cache, progress)
-        names = [[file.name, file.stat().st_size] for file in asked.files]
+        sums = dict(zip(whole, file_checksums(whole, cache, progress), strict=True))
+        sizes = {file: file.stat().st_size for file in whole}
     except OSError as error:
         raise UserError(
-            f"{error.filename}: cannot be read ({error.strerror}); put the file there or take it "
-            "out of the table that names it"
+            f"{error.filename}: cannot be read ({error.strerror}); mend or remove it"
         ) from None
+    names = [[file.name, sizes.get(file, 0)] for file in asked.files]
+    sums = [sums.get(file) or wrong[file] for file in asked.files]
     known = [PREPROCESS_VERSION, asdict(options), _known(reading), names, sums]
     known += [] if asked.frames is None else [[int(number) for number in asked.frames]]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]

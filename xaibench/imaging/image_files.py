@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from xaibench.errors import UserError
+from xaibench.imaging.no_image import no_image
+from xaibench.imaging.reading import Frames, Reading
 from xaibench.types import ColourPicture, Picture
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
+"""What a file may hold, whatever its name says. Pillow knows more, one of which runs a program."""
+
 MAX_PIXELS = 64_000_000
 """Larger than any radiograph; a file that unpacks to more is refused before it is unpacked."""
-
-Frames = Literal["error", "first", "middle", "all"]
-"""Which pictures count of a file that holds several. ``all``: each is an image of its own."""
-
-Unwindowed = Literal["possible", "present"]
-"""What a DICOM file without a window shows from black to white; see `dicom.read_dicom`."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a file becomes a picture of 8 bits.
-
-    Attributes:
-        colour: three channels (red, green, blue), else grey.
-        bits: of the values in files of 16 bits, of which 2^bits - 1 becomes 255. None: as many as
-            the brightest of all the set's images needs (`bit_depth.told_bits`).
-        frames: which picture of several is read, where none is named: the first, the middle one
-            (of 3 and of 4 pictures the second and the third), else a file of several is bad.
-        unwindowed: what a DICOM file without a window spans.
-    """
-
-    colour: bool = False
-    bits: int | None = None
-    frames: Frames = "error"
-    unwindowed: Unwindowed = "possible"
+_UNDECODED = re.compile("[\ud800-\udfff]")  # bytes of a name that are no text
 
 
 class BadImage(Exception):  # noqa: N818 - it is about a file, and is mostly kept, not raised
@@ -79,11 +60,17 @@ def find_files(root: Path, wanted: Callable[[Path], bool]) -> list[Path]:
     to folders are followed, but for those that lead to a folder which they lie in.
 
     Raises:
-        UserError: ``root`` is no folder, or a folder cannot be read.
+        UserError: ``root`` is no folder, a folder cannot be read, or a name is no text.
     """
     if not root.is_dir():
         raise UserError(f"{root}: is no folder; name the folder that holds the images")
-    return sorted(filter(wanted, _files(root, root.resolve(), frozenset())))
+    found = sorted(filter(wanted, _files(root, root.resolve(), frozenset())))
+    for file in found:
+        if not str(file).isprintable() and any("\ud800" <= sign <= "\udfff" for sign in str(file)):
+            raise UserError(
+                f"{file}: its name is no UTF-8, so that no table can hold it; rename it"
+            )
+    return found
 
 
 def _files(folder: Path, real: Path, passed: frozenset[Path]) -> Iterator[Path]:
@@ -146,7 +133,7 @@ def read_images(
     """
     convert = _colour if reading.colour else _grey
     try:
-        with _opened(path) as image:
+        with open_image(path) as image:
             count = _count(image)
             for number in [chosen(path, count, reading.frames)] if numbers is None else numbers:
                 if image.tell() != number:
@@ -155,18 +142,18 @@ def read_images(
     except BadImage:
         raise
     except Exception as error:  # decoders of broken bytes raise nearly anything
-        raise BadImage(path, _reason(error)) from None
+        raise BadImage(path, _reason(path, error)) from None
 
 
 def count_images(path: Path) -> int:
     """Return how many pictures an image file holds; BadImage where it is none."""
     try:
-        with _opened(path) as image:
+        with open_image(path) as image:
             return _count(image)
     except BadImage:
         raise
     except Exception as error:
-        raise BadImage(path, _reason(error)) from None
+        raise BadImage(path, _reason(path, error)) from None
 
 
 def chosen(path: Path, count: int, frames: Frames) -> int:
@@ -190,19 +177,45 @@ def luma(
     return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(np.uint8)
 
 
-def is_wide(image: Image.Image) -> bool:
-    """Return whether an image has one channel of more than 8 bits."""
-    return image.mode.startswith("I")
+def open_image(path: Path) -> Image.Image:
+    """Return an image file opened, its header read and its pixels not.
 
-
-def _opened(path: Path) -> Image.Image:
-    if path.stat().st_size == 0:
-        raise BadImage(path, "is empty")
-    image = Image.open(path)
+    Raises:
+        BadImage: it cannot be read, or its pixels are more than `MAX_PIXELS`.
+        Exception: what decoders of broken bytes raise, which is nearly anything.
+    """
+    if reason := why_unreadable(path):
+        raise BadImage(path, reason)
+    image = Image.open(path, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise BadImage(path, f"is {image.width}x{image.height}, over {MAX_PIXELS} pixels")
     return image
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Return why a file's bytes cannot be read, in a few words; None where they can.
+
+    It is not opened: whoever opens a pipe waits for its other end.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return "is not there"
+    except OSError as error:  # a link that leads round, a name that is too long
+        return f"cannot be read ({error.strerror})"
+    if stat.S_ISDIR(found.st_mode):
+        return "is a folder"
+    if not stat.S_ISREG(found.st_mode):
+        return "is no regular file"
+    if not os.access(path, os.R_OK):
+        return "cannot be read (Permission denied)"
+    return None if found.st_size else "is empty"
+
+
+def is_wide(image: Image.Image) -> bool:
+    """Return whether an image has one channel of more than 8 bits."""
+    return image.mode.startswith("I")
 
 
 def _count(image: Image.Image) -> int:
@@ -236,11 +249,11 @@ def _of_wide(path: Path, wide: np.ndarray, bits: int) -> Picture:
     return ((wide.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "is not there"
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read ({error.strerror})"
     if isinstance(error, Image.UnidentifiedImageError):
-        return "is no image"
+        return no_image(path)
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"is over {MAX_PIXELS} pixels"
     return f"cannot be decoded ({error or type(error).__name__})"

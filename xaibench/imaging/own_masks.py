@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from xaibench.errors import UserError
 from xaibench.imaging.checksums import file_checksums
-from xaibench.imaging.image_files import EXTENSIONS, MAX_PIXELS
+from xaibench.imaging.image_files import EXTENSIONS, BadImage, open_image
 from xaibench.imaging.picture_sets import Asked
 from xaibench.progress import Progress
 from xaibench.types import Labels, Mask, Rows
@@ -115,18 +115,18 @@ def read_own_mask(file: Path, size: tuple[int, int]) -> Mask:
         size: height and width that the mask must have, its image's.
     """
     try:
-        with Image.open(file) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise UserError(f"masks: {file} has over {MAX_PIXELS} pixels")
+        with open_image(file) as opened:
             turned = ImageOps.exif_transpose(opened)
             grey = turned.convert("L") if turned.mode in _COLOURS else turned
             values = np.asarray(grey).astype(np.float32)
-    except UserError:
-        raise
+    except BadImage as bad:
+        raise UserError(f"masks: {bad}; mend or remove it") from None
     except Exception as error:  # decoders of broken bytes raise nearly anything
         raise UserError(
             f"masks: {file} cannot be read as an image ({error}); mend or remove it"
         ) from None
+    if not np.isfinite(values).all():
+        raise UserError(f"masks: {file} holds pixels that are no number; mend or remove it")
     if values.shape != size:
         raise UserError(
             f"masks: {file} has {values.shape[0]} x {values.shape[1]} pixels, its image "

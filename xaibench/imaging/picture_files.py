@@ -10,7 +10,6 @@ import numpy as np
 from xaibench.imaging.dicom import is_dicom, read_dicom, read_header
 from xaibench.imaging.image_files import (
     BadImage,
-    Reading,
     chosen,
     count_images,
     find_files,
@@ -18,6 +17,7 @@ from xaibench.imaging.image_files import (
     luma,
     read_images,
 )
+from xaibench.imaging.reading import Reading
 from xaibench.types import ColourPicture, Picture
 
 _AT_ONCE = 16_000_000  # pixels of DICOM frames that are held

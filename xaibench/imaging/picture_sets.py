@@ -16,9 +16,10 @@ from jaxtyping import Bool, Shaped, UInt8
 
 from xaibench.imaging.counts import counts, preparation, say_counts
 from xaibench.imaging.image_cache import PreparedSet, prepared_images
-from xaibench.imaging.image_files import BadImage, Reading, luma
+from xaibench.imaging.image_files import BadImage, luma
 from xaibench.imaging.many_files import check_bad
 from xaibench.imaging.preprocess import Placement, Preprocessing
+from xaibench.imaging.reading import Reading
 from xaibench.imaging.split_of_images import SplitOptions, split_of_images
 from xaibench.imaging.splits import SPLITS
 from xaibench.progress import Progress

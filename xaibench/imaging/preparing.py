@@ -14,10 +14,11 @@ import pandas as pd
 from xaibench.errors import UserError
 from xaibench.imaging.bit_depth import told_bits
 from xaibench.imaging.frame_crop import Bounds
-from xaibench.imaging.image_files import BadImage, Reading
+from xaibench.imaging.image_files import BadImage
 from xaibench.imaging.many_files import read_all
 from xaibench.imaging.picture_files import read_pictures
 from xaibench.imaging.preprocess import SIDES, Placement, Preprocessing, prepare
+from xaibench.imaging.reading import Reading
 from xaibench.progress import Progress
 
 BITS, IMAGES, TABLE = "bits.json", "images.npy", "table.parquet"

@@ -13,7 +13,8 @@ from xaibench.errors import UserError
 from xaibench.imaging.dicom.header import Header, header_of
 from xaibench.imaging.dicom.refused import Refused
 from xaibench.imaging.dicom.silence import silence
-from xaibench.imaging.image_files import BadImage, Unwindowed
+from xaibench.imaging.image_files import BadImage
+from xaibench.imaging.reading import Unwindowed
 
 if TYPE_CHECKING:  # it needs pydicom
     from types import ModuleType
