@@ -14,6 +14,7 @@ from pydantic import Field
 from xaibench.datasets.base import Dataset, OwnPictures
 from xaibench.errors import UserError
 from xaibench.imaging import patients
+from xaibench.imaging.image_files import why_unreadable
 from xaibench.imaging.layouts.image_table import (
     LabelColumns,
     Uncertain,
@@ -25,11 +26,13 @@ from xaibench.imaging.layouts.image_table import (
 )
 from xaibench.imaging.own_masks import OwnBoxes, OwnMasks, masks_known
 from xaibench.imaging.picture_sets import Records
+from xaibench.imaging.spelling import alike, as_spelled
 from xaibench.imaging.tables import numbers, read_table
 from xaibench.phantoms.own_pictures import draw_table
 from xaibench.progress import Progress
 from xaibench.registry import register
 
+_HINTED = 3  # files that are not there, of which one alike is looked for
 Column = Annotated[str, Field(min_length=1)]
 
 
@@ -97,16 +100,14 @@ class ImageTable(OwnPictures):
     def records(self, cache: Path, progress: Progress) -> Records:
         file = self.table if self.table.is_file() else self.root / self.table
         table = only_rows(read_table(file, self._columns()), self.only, file)
-        table = table.assign(_path=paths_of(table, self.path, self.file))
+        paths = paths_of(table, self.path, self.file)
+        table = table.assign(_path=[as_spelled(self.root, path) for path in paths])
         images = self._one_a_row(table, file)
         found = labels_of(images, self._labels())
         images = images[found.kept]
         known = pd.DataFrame({"path": images["_path"].to_numpy()})
         known["patient"] = self._patients(images, progress)
-        known["bad"] = [
-            "" if (self.root / path).is_file() else f"is not there (line {line} of {file.name})"
-            for path, line in zip(images["_path"], images.index, strict=True)
-        ]
+        known["bad"] = self._unreadable(images, file)
         if self.split is not None:
             known["split"] = splits_of(images, self.split)
         masks, masks_from = self._masks(table, images, cache, progress)
@@ -153,6 +154,17 @@ class ImageTable(OwnPictures):
             raise UserError(f"{where} has several boxes whose rows differ in more than the box")
         return table[~twice]
 
+    def _unreadable(self, images: pd.DataFrame, table: Path) -> list[str]:
+        """Return why each image's file cannot be read, "" where it can."""
+        said = []
+        for line, path in images["_path"].items():
+            reason = why_unreadable(self.root / path) or ""
+            if reason == "is not there" and sum(map(bool, said)) < _HINTED:
+                near = alike(self.root / path)
+                reason += f", but {near} is" if near else ""
+            said.append(reason and f"{reason} (line {line} of {table.name})")
+        return said
+
     def _patients(self, images: pd.DataFrame, progress: Progress) -> Sequence[str]:
         if self.group is not None:
             if (empty := images[self.group].isna()).any():
@@ -166,7 +178,7 @@ class ImageTable(OwnPictures):
         if self.mask is not None:
             named = images.dropna(subset=self.mask)
             files = {
-                path: self.root / cell
+                path: self.root / as_spelled(self.root, cell)
                 for path, cell in zip(named["_path"], paths_of(named, self.mask, "{}"), strict=True)
             }
             return OwnMasks(files), masks_known(files, cache, progress)

@@ -12,7 +12,7 @@ from PIL import ImageOps
 
 from xaibench.errors import UserError
 from xaibench.imaging.checksums import file_checksums
-from xaibench.imaging.image_files import EXTENSIONS, BadImage, open_image
+from xaibench.imaging.image_files import EXTENSIONS, BadImage, open_image, why_unreadable
 from xaibench.imaging.picture_sets import Asked
 from xaibench.progress import Progress
 from xaibench.types import Labels, Mask, Rows
@@ -59,7 +59,14 @@ def boxed(boxes: Iterable[tuple[float, ...]], size: tuple[int, int]) -> Mask:
 
 
 def masks_known(files: Mapping[str, Path], cache: Path, progress: Progress) -> str:
-    """Return what a set of masks follows from: each image's path and its mask's checksum."""
+    """Return what a set of masks follows from: each image's path and its mask's checksum.
+
+    Raises:
+        UserError: a mask's file cannot be read.
+    """
+    for path, file in files.items():
+        if reason := why_unreadable(file):
+            raise UserError(f"masks: {file}, of {path}, {reason}; mend it, or leave its name out")
     sums = file_checksums(list(files.values()), cache, progress)
     return "\n".join(f"{path} {md5}" for path, md5 in zip(files, sums, strict=True))
 
