@@ -66,7 +66,7 @@ def find_files(root: Path, wanted: Callable[[Path], bool]) -> list[Path]:
         raise UserError(f"{root}: is no folder; name the folder that holds the images")
     found = sorted(filter(wanted, _files(root, root.resolve(), frozenset())))
     for file in found:
-        if not str(file).isprintable() and any("\ud800" <= sign <= "\udfff" for sign in str(file)):
+        if _UNDECODED.search(str(file)):
             raise UserError(
                 f"{file}: its name is no UTF-8, so that no table can hold it; rename it"
             )
@@ -181,12 +181,14 @@ def open_image(path: Path) -> Image.Image:
     """Return an image file opened, its header read and its pixels not.
 
     Raises:
-        BadImage: it cannot be read, or its pixels are more than `MAX_PIXELS`.
-        Exception: what decoders of broken bytes raise, which is nearly anything.
+        BadImage: it cannot be read, is no image, or its pixels are more than `MAX_PIXELS`.
     """
     if reason := why_unreadable(path):
         raise BadImage(path, reason)
-    image = Image.open(path, formats=FORMATS)
+    try:
+        image = Image.open(path, formats=FORMATS)
+    except Exception as error:  # decoders of broken bytes raise nearly anything
+        raise BadImage(path, _reason(path, error)) from None
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise BadImage(path, f"is {image.width}x{image.height}, over {MAX_PIXELS} pixels")
