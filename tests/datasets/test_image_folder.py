@@ -13,7 +13,7 @@ from PIL import Image
 from xaibench.datasets.image_folder import ImageFolder
 from xaibench.errors import UserError
 from xaibench.imaging.image_files import read_colour, read_grey
-from xaibench.imaging.preprocess import ResizeOptions
+from xaibench.imaging.preprocess import CropOptions, ResizeOptions
 from xaibench.phantoms.own_pictures import SIDE, draw_folders
 from xaibench.progress import SilentProgress
 
@@ -72,6 +72,25 @@ def test_images_are_those_of_the_files_in_colour_or_grey(root, tmp_path):
         images = split.images(np.arange(len(split)))
         for name, image in zip(split.ids, images, strict=True):
             assert np.array_equal(image, read(root / name).reshape(SIDE, SIDE, channels))
+
+
+def test_images_of_a_shape_and_of_their_own_size(root, tmp_path):
+    data = opened(asked(root, resize=ResizeOptions((16, 24)), masks=tmp_path / "masks"), tmp_path)
+    assert data.size == (16, 24)
+    split = data.splits["test"]
+    rows = np.arange(len(split))
+    images, masks = split.images(rows), split.masks(rows, split.labels)["evidence"]
+    assert masks.shape == images.shape[:3] == (len(split), 16, 24)
+    for name, image, mask in zip(split.ids, images, masks, strict=True):
+        assert np.array_equal(image, read_colour(root / name)[4:20])  # the middle, one to one
+        there = tmp_path / "masks" / name
+        whole = read_grey(there) > 127 if there.is_file() else np.zeros((SIDE, SIDE), bool)
+        assert np.array_equal(mask, whole[4:20])
+    own = opened(asked(root, resize=None, masks=tmp_path / "masks"), tmp_path)
+    assert own.size == (SIDE, SIDE)
+    split = own.splits["test"]
+    for name, image in zip(split.ids, split.images(np.arange(len(split))), strict=True):
+        assert np.array_equal(image, read_colour(root / name))
 
 
 def test_where_patients_are_unknown_it_is_said(root, tmp_path):
@@ -169,6 +188,10 @@ def test_masks_lie_beside_the_images(root, tmp_path, suffix):
         ({"patient": "p", "groups": Path("g.csv")}, "groups: and patient both name the patients"),
         ({"groups": Path("nowhere.csv")}, "nowhere.csv"),
         ({"masks": Path("nowhere")}, "masks: nowhere is no folder"),
+        (
+            {"resize": None, "crop": CropOptions()},
+            "resize: is null, but what crop leaves of images",
+        ),
         ({"fractions": (0.5, 0.5, 0.5)}, "fractions: are (0.5, 0.5, 0.5); three above 0"),
     ],
 )

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 from xaibench import cli
 from xaibench.datasets.image_folder import ImageFolder
+from xaibench.errors import UserError
+from xaibench.imaging.dicom import read_dicom
+from xaibench.imaging.inspection.stages import draw_stages
+from xaibench.imaging.inspection.survey import file_table
 from xaibench.imaging.preprocess import ResizeOptions
 from xaibench.phantoms.own_pictures import SIDE, drawn
 from xaibench.progress import SilentProgress
@@ -118,3 +124,65 @@ def test_no_identity_is_written_anywhere(root, tmp_path, monkeypatch, capfd):
         assert secret not in said
         known = [f for f in files if secret.encode() in f.read_bytes() or secret in f.name]
         assert known == []
+
+
+TESTS = Path(pydicom.__file__).parent / "data" / "test_files"
+
+
+def bundled(folder: Path, name: str, copies: int = 6) -> Path:
+    """A root of two classes, each of copies of a file that pydicom brings along."""
+    for label in ("a", "b"):
+        for copy in range(copies):
+            file = folder / "bundled" / label / f"{label}{copy}_{name}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(TESTS / name, file)
+    return folder / "bundled"
+
+
+def opened(root: Path, **settings):
+    settings = {"resize": ResizeOptions(16), "channels": 1, "patient": r"[ab]\d", **settings}
+    dataset = ImageFolder(root=root, **settings)
+    return dataset.open(seed=0, cache=root.parent / "cache", progress=SilentProgress())
+
+
+def test_a_file_without_a_window_spans_what_the_config_says(tmp_path):
+    root = bundled(tmp_path, "CT_small.dcm")
+    with pytest.raises(UserError, match=r"spans 9 of 256 greys .* unwindowed: present spans the"):
+        opened(root)
+    data = opened(root, unwindowed="present", resize=None)
+    whole = read_dicom(TESTS / "CT_small.dcm", unwindowed="present")[0]
+    images = data.splits["train"].images(np.array([0, 1]))[..., 0]
+    assert np.array_equal(images, np.stack([whole, whole]))
+    assert (data.facts["unwindowed"], data.facts["frames"]) == ("present", "error")
+
+
+@pytest.mark.parametrize(("frames", "number"), [("first", 0), ("middle", 1)])
+def test_one_frame_of_several_is_taken(tmp_path, frames, number):
+    root = bundled(tmp_path, "SC_rgb_rle_2frame.dcm")
+    with pytest.raises(UserError, match="holds 2 pictures; save the one that is meant, or set"):
+        opened(root)
+    data = opened(root, frames=frames, channels=3, resize=None)
+    shown = data.splits["train"].images(np.array([0]))[0]
+    assert np.array_equal(shown, read_dicom(TESTS / "SC_rgb_rle_2frame.dcm")[number])
+
+
+def test_all_frames_are_images_of_their_files_patient(tmp_path):
+    root = bundled(tmp_path, "SC_rgb_rle_2frame.dcm")
+    data = opened(root, frames="all", channels=3, resize=None, manifests=tmp_path / "m")
+    frames = read_dicom(TESTS / "SC_rgb_rle_2frame.dcm")
+    assert not np.array_equal(*frames)
+    groups: dict[str, set[str]] = {}
+    for split in data.splits.values():
+        images = split.images(np.arange(len(split)))
+        for name, group, image in zip(split.ids, split.groups, images, strict=True):
+            path, _, number = name.partition("#")
+            assert (root / path).is_file()
+            assert np.array_equal(image, frames[int(number) - 1])
+            assert group == path[2:4]
+            groups.setdefault(group, set()).add(name)
+    assert {len(own) for own in groups.values()} == {2}
+    assert len(groups) == 12
+    again = opened(root, frames="all", channels=3, resize=None, manifests=tmp_path / "m")
+    assert again.checksum == data.checksum
+    (stage, *_) = draw_stages(data, file_table(data), 2, seed=0)
+    assert np.array_equal(stage.cached, stage.prepared.image)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile, PngImagePlugin
 
 from xaibench.imaging.bit_depth import told_bits
 from xaibench.imaging.image_cache import prepared_images
-from xaibench.imaging.image_files import Reading
 from xaibench.imaging.preprocess import Preprocessing, ResizeOptions
+from xaibench.imaging.reading import Reading
 from xaibench.progress import SilentProgress
 
 
@@ -38,12 +40,33 @@ def write(folder, **brightest):
     ],
 )
 def test_as_many_as_the_brightest_pixel_needs(tmp_path, brightest, bits):
-    assert told_bits(write(tmp_path, **brightest)) == bits
+    assert told_bits(write(tmp_path, **brightest), SilentProgress()) == bits
 
 
 def test_what_is_no_image_says_nothing(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert told_bits([tmp_path / "broken.png", *write(tmp_path, w=900)]) == 10
+    files = [tmp_path / "broken.png", *write(tmp_path, w=900)]
+    assert told_bits(files, SilentProgress()) == 10
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_bits_are_told_in_either_order_of_bytes(tmp_path, mode):
+    values = np.array([[1, 2], [3, 700]], ">u2" if mode.endswith("B") else "<u2")
+    Image.frombytes(mode, (2, 2), values.tobytes()).save(tmp_path / "b.tif")
+    with Image.open(tmp_path / "b.tif") as written:
+        assert written.mode == mode
+    assert told_bits([tmp_path / "b.tif"], SilentProgress()) == 10
+
+
+def test_files_of_8_bits_are_not_decoded(tmp_path, monkeypatch):
+    files = write(tmp_path, a=255, b=9, w=900)
+    decoded = []
+    load = ImageFile.ImageFile.load
+    listening = lambda image: (decoded.append(Path(image.filename).name), load(image))[1]
+    monkeypatch.setattr(ImageFile.ImageFile, "load", listening)
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", listening, raising=False)
+    assert told_bits(files, SilentProgress()) == 10
+    assert set(decoded) == {"w.png"}
 
 
 def prepared(files, tmp_path, **reading):

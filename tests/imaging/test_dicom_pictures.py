@@ -28,7 +28,7 @@ from pydicom.uid import (
 
 from xaibench.errors import UserError
 from xaibench.imaging import image_files
-from xaibench.imaging.dicom import is_dicom, read_dicom, read_dicom_grey, read_header
+from xaibench.imaging.dicom import is_dicom, read_dicom, read_header
 from xaibench.imaging.image_files import BadImage
 
 RNG = np.random.default_rng(3)
@@ -153,21 +153,12 @@ def test_one_picture_a_frame(tmp_path):
     file = write(tmp_path / "x.dcm", frames)
     assert np.array_equal(read_dicom(file), frames)
     assert np.array_equal(read_dicom(file, frames=[2, 0, 2]), frames[[2, 0, 2]])
-    assert np.array_equal(read_dicom_grey(file, frame=1), frames[1])
+    assert np.array_equal(read_dicom(file, frames=lambda count: [count - 1]), frames[2:])
     assert read_header(file).frames == 3
-    with pytest.raises(BadImage, match="has 3 frames where one picture is expected"):
-        read_dicom_grey(file)
     with pytest.raises(BadImage, match="has 3 frames, and another one is asked for"):
         read_dicom(file, frames=[3])
     colours = RNG.integers(0, 256, (2, 8, 10, 3), np.uint8)
     assert np.array_equal(read_dicom(write(file, colours)), colours)
-
-
-def test_grey_of_colour_is_its_luma(tmp_path):
-    file = write(tmp_path / "x.dcm", COLOUR)
-    luma = COLOUR @ [0.299, 0.587, 0.114]
-    assert np.abs(read_dicom_grey(file) - luma).max() <= 0.51
-    assert np.array_equal(read_dicom_grey(write(file, GREY)), GREY)
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless], ids=lambda s: s.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from xaibench.errors import UserError
-from xaibench.imaging import image_cache
+from xaibench.imaging import image_cache, preparing
 from xaibench.imaging.frame_crop import Bounds, CropOptions
 from xaibench.imaging.image_cache import PreparedSet, prepared_images
 from xaibench.imaging.image_files import read_grey
@@ -40,11 +41,11 @@ def made(monkeypatch) -> list[Path]:
     """Every file that is read from now on."""
     read: list[Path] = []
 
-    def listening(path, reading) -> np.ndarray:
+    def listening(path, reading, numbers) -> Iterator[np.ndarray]:
         read.append(path)
-        return read_grey(path)
+        yield read_grey(path)
 
-    monkeypatch.setattr(image_cache, "read_picture", listening)
+    monkeypatch.setattr(preparing, "read_pictures", listening)
     return read
 
 
@@ -142,12 +143,12 @@ def test_what_was_allowed_once_is_not_allowed_for_ever(files):
 
 
 def test_an_interruption_leaves_nothing(files, tmp_path, monkeypatch):
-    def interrupted(path, reading) -> np.ndarray:
+    def interrupted(path, reading, numbers) -> Iterator[np.ndarray]:
         if path == files[3]:
             raise KeyboardInterrupt
-        return read_grey(path)
+        yield read_grey(path)
 
-    monkeypatch.setattr(image_cache, "read_picture", interrupted)
+    monkeypatch.setattr(preparing, "read_pictures", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepared(files)
     assert list((tmp_path / "cache" / "prepared").iterdir()) == []
@@ -170,9 +171,13 @@ def test_a_missing_file_is_named(files):
     with pytest.raises(UserError) as caught:
         prepared(files)
     assert str(caught.value) == (
-        f"{files[4]}: cannot be read (No such file or directory); put the file there or take it "
-        "out of the table that names it"
+        f"1 of 6 image files are bad: {files[4]}: is not there; mend or remove them, or raise "
+        "allowed_bad (now 0) to leave them out"
     )
+    gone = prepared(files, allowed_bad=0.2)
+    assert gone.table["reason"].tolist() == [""] * 4 + ["is not there", ""]
+    Image.fromarray(np.full((50, 50), 99, np.uint8)).save(files[4])
+    assert not prepared(files, allowed_bad=0.2).table["bad"].any()
 
 
 def test_no_files_and_files_named_twice_are_refused(files):

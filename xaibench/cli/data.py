@@ -160,8 +160,9 @@ def prepare(asked: Request) -> None:
     )
     print(f"{data.name}: {said}")
     stages = draw_stages(data, table, PAIRS, asked.seed)
-    folder, mode = asked.folder(data.name), stages[0].options.resize.mode
-    heading = f"{true_name(data.name)}, resized by {mode}: {said}"
+    folder, resize = asked.folder(data.name), stages[0].options.resize
+    mode = "own_size" if resize is None else resize.mode
+    heading = f"{true_name(data.name)}, {f'resized by {mode}' if resize else 'as they are'}: {said}"
     save(preprocessing.draw_before_after(stages, heading), folder, f"before_after_{mode}")
     save(preprocessing.draw_stages(stages[:STAGES], heading), folder, f"stages_{mode}")
     print(f"Written: {folder}")

@@ -70,6 +70,8 @@ def _wanted(message: str) -> str:
         "a valid array": "a list",
         "an object": "keys with values",
         "a valid dictionary": "keys",
+        "Field required": "have an entry more",
+        " after validation": "",
     }
     for word, plain in words.items():
         message = message.replace(word, plain)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -16,9 +16,10 @@ from pydantic import ConfigDict, Field, NonNegativeInt
 
 from xaibench.atomic import check_writable
 from xaibench.errors import UserError, did_you_mean
-from xaibench.imaging.image_files import Reading
 from xaibench.imaging.picture_sets import PictureOptions, Records, radiograph_data
 from xaibench.imaging.preprocess import CropOptions, Preprocessing, ResizeOptions
+from xaibench.imaging.reading import Frames, Reading, Unwindowed
+from xaibench.imaging.several_pictures import each_picture
 from xaibench.imaging.split_of_images import SplitOptions
 from xaibench.imaging.splits import MANIFESTS
 from xaibench.phantoms.base import Phantoms
@@ -209,27 +210,34 @@ class CroppedDataset(PictureDataset):
 
 @dataclass(frozen=True)
 class OwnPictures(Dataset):
-    """A user's own image files: read in grey or colour, made square, split by patient.
+    """A user's own image files: read in grey or colour, made one size, split by patient.
 
     Attributes:
         root: the folder that holds the images.
         called: the data set's name in every table; null for the folder's.
         channels: 1 for grey, 3 for colour.
         bits: of the values in files of 16 bits; null for as many as the brightest needs.
+        frames: which picture of a file that holds several: the first, the middle one, all (each an
+            image of its own, of the file's patient and label), or error.
+        unwindowed: what a DICOM file without a window shows from black to white: the values that
+            its bits can hold (possible), or the lowest to the highest that are there (present).
         fractions: of the images in train, valid and test, where their folders or a table do not
             say it; whole patients.
-        split_seed, manifests, crop, resize, allowed_bad: as of the radiographs.
+        resize: null where all images are of one size, which they keep.
+        split_seed, manifests, crop, allowed_bad: as of the radiographs.
     """
 
     root: Path | None = None
     called: Annotated[str, Field(min_length=1)] | None = None
     channels: Literal[1, 3] = 3
     bits: Annotated[int, Field(ge=8, le=16)] | None = None
+    frames: Frames = "error"
+    unwindowed: Unwindowed = "possible"
     fractions: Fractions = (0.7, 0.1, 0.2)
     split_seed: NonNegativeInt = 42
     manifests: Path | None = None
     crop: CropOptions | None = None
-    resize: ResizeOptions = field(default_factory=ResizeOptions)
+    resize: ResizeOptions | None = field(default_factory=ResizeOptions)
     allowed_bad: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @abstractmethod
@@ -241,6 +249,11 @@ class OwnPictures(Dataset):
             raise UserError("root: is missing; name the folder that holds the images")
         if not self.root.is_dir():
             raise UserError(f"root: {self.root} is no folder (working directory {Path.cwd()})")
+        if self.resize is None and self.crop is not None:
+            raise UserError(
+                "resize: is null, but what crop leaves of images differs in size; set resize: "
+                "{size: 224}, or leave crop out"
+            )
         check_fractions(self.fractions)
 
     def open(self, *, seed: int, cache: Path, progress: Progress) -> Data:
@@ -250,9 +263,13 @@ class OwnPictures(Dataset):
             self.channels,
             SplitOptions(self.fractions, self.split_seed, self.manifests),
             self.allowed_bad,
-            Reading(colour=self.channels == 3, bits=self.bits),
+            Reading(self.channels == 3, self.bits, self.frames, self.unwindowed),
         )
-        return radiograph_data(self.records(cache, progress), options, cache, progress)
+        records = self.records(cache, progress)
+        if self.frames == "all":
+            records = each_picture(records, progress)
+        facts = {**records.facts, "frames": self.frames, "unwindowed": self.unwindowed}
+        return radiograph_data(replace(records, facts=facts), options, cache, progress)
 
 
 def check_fractions(fractions: Fractions) -> None:

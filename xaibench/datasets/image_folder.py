@@ -43,8 +43,10 @@ class ImageFolder(OwnPictures):
     image's path with ``mask_suffix`` behind its stem and any image's extension; the evidence is
     what is brighter than half of the brightest.
 
-    ``channels``: 3 for colour, 1 for grey. ``resize`` makes images square; ``crop`` cuts dark
-    frames (null: none). ``bits``: of the values in files of 16 bits (null: told from all files).
+    ``channels``: 3 for colour, 1 for grey. ``resize`` makes images of one size (null: they are),
+    its ``size`` a side or [height, width]; ``crop`` cuts dark frames (null: none). ``bits``: of the
+    values in files of 16 bits (null: told from all files). ``frames``: which picture of a file of
+    several; ``unwindowed``: what a DICOM file without a window spans.
     """
 
     classes: dict[str, str] | tuple[str, ...] | None = None

@@ -18,13 +18,15 @@ from xaibench.imaging.label_columns import LabelColumns, Uncertain, Unknown
 from xaibench.imaging.layouts.image_table import (
     PATH,
     TableColumns,
-    missing_files,
+    parts_below,
     read_images,
     splits_of,
+    unreadable_files,
 )
 from xaibench.imaging.own_masks import NAME as OWN
 from xaibench.imaging.own_masks import OwnMasks, masks_known
 from xaibench.imaging.picture_sets import Records
+from xaibench.imaging.spelling import as_spelled
 from xaibench.imaging.tables import numbers
 from xaibench.phantoms.own_pictures import draw_table
 from xaibench.progress import Progress
@@ -111,7 +113,7 @@ class ImageTable(OwnPictures):
         rows, images = found.table, self._one_a_row(found.table, file)
         known = pd.DataFrame({"path": images[PATH].to_numpy()})
         known["patient"] = self._patients(images, file, progress)
-        known["bad"] = missing_files(self.root, images, file, progress)
+        known["bad"] = unreadable_files(self.root, images, file, progress)
         if self.split is not None:
             known["split"] = splits_of(images, self.split, file)
         masks, masks_from = self._masks(rows, images, cache, progress)
@@ -178,7 +180,7 @@ class ImageTable(OwnPictures):
         if self.mask is not None:
             named = images.dropna(subset=self.mask)
             files = {
-                path: self.root / cell.replace("\\", "/")
+                path: self.root / as_spelled(self.root, "/".join(parts_below(cell)))
                 for path, cell in zip(named[PATH], named[self.mask], strict=True)
             }
             return OwnMasks(files), masks_known(files, cache, progress)

@@ -7,6 +7,7 @@ outlives it. Widths are those of a paper's column and page; no text is below ``S
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,13 @@ def style() -> Iterator[None]:
     lines = {"axes.linewidth": 0.6, "lines.linewidth": 1.2, "grid.linewidth": 0.4}
     # Type 42 keeps text as text in the PDF: journals refuse type 3.
     files = {"pdf.fonttype": 42, "svg.hashsalt": "xaibench", "font.family": ["DejaVu Sans"]}
-    with mpl.rc_context({**sns.axes_style("whitegrid"), **sizes, **lines, **files}):
+    names = {"text.parse_math": False}  # of images and classes, in which $ is no formula
+    with (
+        mpl.rc_context({**sns.axes_style("whitegrid"), **sizes, **lines, **files, **names}),
+        warnings.catch_warnings(),
+    ):
+        # A name in letters that the font lacks is drawn as boxes; the tables have it.
+        warnings.filterwarnings("ignore", r"(Glyph \d+|Matplotlib currently does not support)")
         yield
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation
 
 from xaibench.figures import choice
 from xaibench.figures.base import grid, style, swatch, titled
@@ -21,6 +23,7 @@ FAITHFULNESS = (
     *("deletion", "insertion", "srg", "cumulative_drop", "road", "irof", "aopc", "selectivity"),
     *("saco", "sensitivity_n", "faithfulness_correlation"),
 )
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MARK, FAINT = 5.0, 3.0  # points
 NAMED = 16  # explainers; of more only the controls and those on the front have their names
 
@@ -115,9 +118,24 @@ def _on_front(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.iloc[front(list(rows["cost"]), list(sign * rows["mean"]))]
 
 
+class _Powers(LogFormatterSciNotation):
+    """Powers of ten as plain text, since the style sets no formulas."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        formula = super().__call__(x, pos).removeprefix(r"$\mathdefault{").removesuffix("}$")
+        plain = formula.replace(r"\times", "×")
+        return re.sub(r"\^\{(-?\d+)\}", lambda power: power[1].translate(_RAISED), plain)
+
+
 def _panel(ax: Axes, rows: pd.DataFrame, seen: dict[str, Look], unit: str) -> None:
     # Nothing costs less than no pass: a logarithmic axis needs a straight piece at zero.
-    ax.set_xscale("symlog", linthresh=1) if (rows["cost"] == 0).any() else ax.set_xscale("log")
+    if (rows["cost"] == 0).any():
+        ax.set_xscale("symlog", linthresh=1)
+        ax.xaxis.set_major_formatter(_Powers(linthresh=1))
+    else:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(_Powers())
+        ax.xaxis.set_minor_formatter(_Powers())
     higher = rows["higher_is_better"].iloc[0]
     for _, row in rows.iterrows():
         look = seen[row["explainer"]]

@@ -34,7 +34,7 @@ def lungs_box(image: Picture) -> Mask:
     return inside
 
 
-def lungs_masks(asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
+def lungs_masks(asked: Asked) -> dict[str, Bool[np.ndarray, "n tall wide"]]:
     """Return the box of each image asked for, whatever the target: where a finding may lie."""
     boxes = [lungs_box(image) for image in asked.images]
     return {"lungs_box_weak": np.stack(boxes) if boxes else np.zeros(asked.images.shape, bool)}

@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from xaibench.errors import UserError
 from xaibench.imaging.checksums import file_checksums
-from xaibench.imaging.image_files import EXTENSIONS, MAX_PIXELS
+from xaibench.imaging.image_files import EXTENSIONS, BadImage, open_image, why_unreadable
 from xaibench.imaging.picture_sets import Asked
 from xaibench.progress import Progress
 from xaibench.types import Labels, Mask, Rows
@@ -31,7 +31,7 @@ class OwnMasks:
 
     files: Mapping[str, Path]
 
-    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
+    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n tall wide"]]:
         masks = []
         speaks = shown(asked.labels, asked.targets)
         for row, speak in zip(asked.rows.itertuples(index=False), speaks, strict=True):
@@ -44,7 +44,14 @@ class OwnMasks:
 
 
 def masks_known(files: Mapping[str, Path], cache: Path, progress: Progress) -> str:
-    """Return what a set of masks follows from: each image's path and its mask's checksum."""
+    """Return what a set of masks follows from: each image's path and its mask's checksum.
+
+    Raises:
+        UserError: a mask's file cannot be read.
+    """
+    for path, file in files.items():
+        if reason := why_unreadable(file):
+            raise UserError(f"masks: {file}, of {path}, {reason}; mend it, or leave its name out")
     sums = file_checksums(list(files.values()), cache, progress)
     return "\n".join(f"{path} {md5}" for path, md5 in zip(files, sums, strict=True))
 
@@ -85,18 +92,18 @@ def read_own_mask(file: Path, size: tuple[int, int]) -> Mask:
         size: height and width that the mask must have, its image's.
     """
     try:
-        with Image.open(file) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise UserError(f"masks: {file} has over {MAX_PIXELS} pixels")
+        with open_image(file) as opened:
             turned = ImageOps.exif_transpose(opened)
             grey = turned.convert("L") if turned.mode in _COLOURS else turned
             values = np.asarray(grey).astype(np.float32)
-    except UserError:
-        raise
+    except BadImage as bad:
+        raise UserError(f"masks: {bad}; mend or remove it") from None
     except Exception as error:  # decoders of broken bytes raise nearly anything
         raise UserError(
             f"masks: {file} cannot be read as an image ({error}); mend or remove it"
         ) from None
+    if not np.isfinite(values).all():
+        raise UserError(f"masks: {file} holds pixels that are no number; mend or remove it")
     if values.shape != size:
         raise UserError(
             f"masks: {file} has {values.shape[0]} x {values.shape[1]} pixels, its image "

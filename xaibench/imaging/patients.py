@@ -11,6 +11,7 @@ import pandas as pd
 from xaibench.errors import UserError
 from xaibench.imaging.dicom import is_dicom, read_header
 from xaibench.imaging.image_files import BadImage
+from xaibench.imaging.many_files import of_each
 from xaibench.progress import Progress
 
 _NAMED = 3
@@ -30,7 +31,7 @@ def of_files(
     """
     if pattern is not None:
         return by_pattern(paths, pattern)
-    if (told := by_header([root / path for path in paths])) is not None:
+    if (told := by_header([root / path for path in paths], progress)) is not None:
         return told
     progress.say(UNKNOWN)
     return paths
@@ -79,20 +80,22 @@ def by_pattern(paths: Sequence[str], pattern: str, needed: str = "") -> list[str
     return [match[which] for match in found]
 
 
-def by_header(files: Sequence[Path]) -> list[str] | None:
+def by_header(files: Sequence[Path], progress: Progress) -> list[str] | None:
     """Return the patient of each DICOM file, a pseudonym of what its header says.
 
     None where a file is no DICOM, or names no patient.
     """
     if not files or not all(map(is_dicom, files)):
         return None
-    found = []
-    for file in files:
-        try:
-            found.append(read_header(file).patient)
-        except BadImage:  # which is told where its picture is read
-            found.append(file.name)
+    found = of_each(files, _of_header, progress=progress, title="Patients of DICOM headers")
     return None if None in found else found
+
+
+def _of_header(file: Path) -> str | None:
+    try:
+        return read_header(file).patient
+    except BadImage:  # which is told where its picture is read
+        return file.name
 
 
 def by_table(paths: Sequence[str], table: pd.DataFrame, file: Path) -> list[str]:

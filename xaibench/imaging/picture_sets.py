@@ -16,8 +16,10 @@ from jaxtyping import Bool, Shaped, UInt8
 
 from xaibench.imaging.counts import counts, preparation, say_counts
 from xaibench.imaging.image_cache import PreparedSet, prepared_images
-from xaibench.imaging.image_files import BadImage, Reading, check_bad, luma
+from xaibench.imaging.image_files import BadImage, luma
+from xaibench.imaging.many_files import check_bad
 from xaibench.imaging.preprocess import Placement, Preprocessing
+from xaibench.imaging.reading import Reading
 from xaibench.imaging.split_of_images import SplitOptions, split_of_images
 from xaibench.imaging.splits import SPLITS
 from xaibench.progress import Progress
@@ -39,17 +41,17 @@ class Asked:
     rows: pd.DataFrame
     labels: Labels
     targets: Rows
-    images: UInt8[np.ndarray, "n size size"]
+    images: UInt8[np.ndarray, "n tall wide"]
     placements: tuple[Placement, ...]
 
-    def carry(self, masks: Sequence[Bool[np.ndarray, "_ _"]]) -> Bool[np.ndarray, "n size size"]:
+    def carry(self, masks: Sequence[Bool[np.ndarray, "_ _"]]) -> Bool[np.ndarray, "n tall wide"]:
         """Carry a mask of each image, in the pixels of its file, to where they are now."""
         pairs = zip(self.placements, masks, strict=True)
         carried = [placement.carry_mask(mask) for placement, mask in pairs]
         return np.stack(carried) if carried else np.zeros(self.images.shape, bool)
 
 
-Masks = Callable[[Asked], dict[str, Bool[np.ndarray, "n size size"]]]
+Masks = Callable[[Asked], dict[str, Bool[np.ndarray, "n tall wide"]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,8 @@ class Records:
         root: the folder that ``table.path`` is relative to.
         table: columns ``path`` (with forward slashes), ``patient``; ``id`` where it is not the
             path; ``split`` where the split is given; ``bad`` (a reason, "" for none) where the
-            table itself shows that an image cannot be used; what else the masks need.
+            table itself shows that an image cannot be used; ``file`` and ``frame`` where images
+            are pictures of files of several (`several_pictures`); what else the masks need.
         labels: (n,) int, or (n, L) float with NaN for what is missing.
         name: of the data set, as every table calls it.
         classes: the names of classes, labels or outputs.
@@ -204,11 +207,13 @@ def _prepared(
         check_bad(known, total, options.allowed_bad, progress)
         records = records.part(fine)
     paths = records.table["path"]
+    framed = "frame" in records.table
     prepared = prepared_images(
-        [records.root / path for path in paths],
+        [records.root / path for path in (records.table["file"] if framed else paths)],
         options.preprocessing,
         cache=cache,
         reading=options.reading,
+        frames=records.table["frame"].tolist() if framed else None,
         allowed_bad=max(options.allowed_bad * total - len(bad), 0.0) / max(len(paths), 1),
         progress=progress,
     )

@@ -1,4 +1,4 @@
-"""From a picture of any size to a square one, and masks and boxes along with it."""
+"""From a picture of any size to that of the set, and masks and boxes along with it."""
 
 from __future__ import annotations
 
@@ -17,43 +17,54 @@ from xaibench.types import ColourPicture, Mask, Picture
 PREPROCESS_VERSION = 3  # raise it with every change that moves a pixel: caches are keyed by it
 
 
+SIDES = (8, 4096)
+"""The fewest and the most pixels of a side of a prepared picture."""
+Side = Annotated[int, Field(ge=SIDES[0], le=SIDES[1])]
+
+
 @dataclass(frozen=True)
 class ResizeOptions:
-    """How a picture becomes ``size`` x ``size`` pixels without being stretched.
+    """How a picture becomes ``size`` pixels, a side or (height, width), without being stretched.
 
-    ``cover`` scales the shorter side to ``size`` and keeps the centre; ``pad`` scales the longer
-    side to ``size`` and fills the rest by reflection or by the picture's median.
+    ``cover`` scales it until it covers the size, and keeps the centre; ``pad`` scales it until it
+    fits in, and fills the rest by reflection or by the picture's median.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
-    size: Annotated[int, Field(ge=8, le=4096)] = 224
+    size: Side | tuple[Side, Side] = 224
     mode: Literal["cover", "pad"] = "cover"
     pad_fill: Literal["reflect", "median"] = "reflect"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Crop (null: none), then resize."""
+    """Crop (null: none), then resize (null: every picture keeps its size, and all have one)."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     crop: CropOptions | None = field(default_factory=CropOptions)
-    resize: ResizeOptions = field(default_factory=ResizeOptions)
+    resize: ResizeOptions | None = field(default_factory=ResizeOptions)
 
 
 @dataclass(frozen=True)
 class Placement:
     """Which part of the original stands where in the prepared picture.
 
-    ``bounds`` is what the crop left of the original, ``source`` the part of it that is shown, and
-    ``target`` where the prepared picture shows it; what is outside ``target`` is padding.
+    ``size`` is the prepared picture's height and width, ``bounds`` what the crop left of the
+    original, ``source`` the part of it that is shown, and ``target`` where the prepared picture
+    shows it; what is outside ``target`` is padding.
     """
 
     height: int
     width: int
     bounds: Bounds
-    size: int
+    size: tuple[int, int]
     source: Bounds
     target: Bounds
 
@@ -64,18 +75,18 @@ class Placement:
         return 1 - rows * columns / (self.height * self.width)
 
     @property
-    def pad(self) -> Bool[np.ndarray, "size size"]:
+    def pad(self) -> Bool[np.ndarray, "tall wide"]:
         """Where the prepared picture shows filled pixels."""
         return _outside(self.target, self.size)
 
-    def carry_mask(self, mask: Mask) -> Bool[np.ndarray, "size size"]:
+    def carry_mask(self, mask: Mask) -> Bool[np.ndarray, "tall wide"]:
         """Return the mask in the prepared picture: pixels at least half covered by it.
 
         Where none is (a line thinner than a pixel), those most covered stand for it.
         """
         if mask.shape != (self.height, self.width):
             raise ValueError(f"mask is {mask.shape}, the original {(self.height, self.width)}")
-        carried = np.zeros((self.size, self.size), bool)
+        carried = np.zeros(self.size, bool)
         covered = _resized(self.source.cut(mask).astype(np.uint8) * 255, self.target.shape)
         self.target.cut(carried)[:] = covered >= max(min(127.5, covered.max()), 1)
         return carried
@@ -99,7 +110,7 @@ class Placement:
 class Prepared:
     """A prepared picture, and how it came about."""
 
-    image: UInt8[np.ndarray, "size size *colour"]
+    image: UInt8[np.ndarray, "tall wide *colour"]
     placement: Placement
 
 
@@ -113,42 +124,49 @@ def prepare(image: Picture | ColourPicture, options: Preprocessing) -> Prepared:
     grey = image if image.ndim == 2 else luma(image)
     bounds = whole if options.crop is None else crop_bounds(grey, options.crop)
     placement = place(height, width, bounds, options.resize)
-    return Prepared(_placed(image, placement, options.resize), placement)
+    fill = "reflect" if options.resize is None else options.resize.pad_fill
+    return Prepared(_placed(image, placement, fill), placement)
 
 
-def place(height: int, width: int, bounds: Bounds, options: ResizeOptions) -> Placement:
-    """Return where an original of this size lands once ``bounds`` are cut out of it."""
-    tall, wide = bounds.shape
-    size = options.size
-    if options.mode == "cover":
-        side = min(tall, wide)
-        top, left = bounds.top + (tall - side) // 2, bounds.left + (wide - side) // 2
-        source, target = Bounds(top, top + side, left, left + side), Bounds(0, size, 0, size)
+def place(height: int, width: int, bounds: Bounds, options: ResizeOptions | None) -> Placement:
+    """Return where an original of this size lands once ``bounds`` are cut out of it.
+
+    Without options it keeps its size.
+    """
+    tall, wide = size = bounds.shape if options is None else options.shape
+    rows, columns = bounds.shape
+    higher = rows * wide >= columns * tall  # than the prepared picture, for its width
+    source, target = bounds, Bounds(0, tall, 0, wide)
+    if options is not None and options.mode == "cover":
+        shown = max(round(columns * tall / wide), 1) if higher else rows
+        across = columns if higher else max(round(rows * wide / tall), 1)
+        top, left = bounds.top + (rows - shown) // 2, bounds.left + (columns - across) // 2
+        source = Bounds(top, top + shown, left, left + across)
     else:
-        longer = max(tall, wide)
-        rows, columns = (max(round(side * size / longer), 1) for side in (tall, wide))
-        top, left = (size - rows) // 2, (size - columns) // 2
-        source, target = bounds, Bounds(top, top + rows, left, left + columns)
+        shown = tall if higher else max(round(rows * wide / columns), 1)
+        across = max(round(columns * tall / rows), 1) if higher else wide
+        top, left = (tall - shown) // 2, (wide - across) // 2
+        target = Bounds(top, top + shown, left, left + across)
     return Placement(height, width, bounds, size, source, target)
 
 
 def _placed(
-    image: Picture | ColourPicture, placement: Placement, options: ResizeOptions
-) -> UInt8[np.ndarray, "size size *colour"]:
+    image: Picture | ColourPicture, placement: Placement, fill: Literal["reflect", "median"]
+) -> UInt8[np.ndarray, "tall wide *colour"]:
     target = placement.target
     shown = _resized(placement.source.cut(image), target.shape)
-    size = placement.size
-    around = [(target.top, size - target.bottom), (target.left, size - target.right)]
+    tall, wide = placement.size
+    around = [(target.top, tall - target.bottom), (target.left, wide - target.right)]
     around += [(0, 0)] * (shown.ndim - 2)
-    if options.pad_fill == "reflect":
+    if fill == "reflect":
         return np.pad(shown, around, mode="reflect")
     padded = np.pad(shown, around)
-    padded[_outside(target, size)] = np.median(shown, axis=(0, 1)).astype(np.uint8)
+    padded[_outside(target, placement.size)] = np.median(shown, axis=(0, 1)).astype(np.uint8)
     return padded
 
 
-def _outside(target: Bounds, size: int) -> Bool[np.ndarray, "size size"]:
-    outside = np.ones((size, size), bool)
+def _outside(target: Bounds, size: tuple[int, int]) -> Bool[np.ndarray, "tall wide"]:
+    outside = np.ones(size, bool)
     target.cut(outside)[:] = False
     return outside
 

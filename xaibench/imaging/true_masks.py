@@ -33,7 +33,7 @@ class TrueMasks:
     order: tuple[str, ...] = ("evidence", "tag", "lungs")
     key: str = "path"
 
-    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n size size"]]:
+    def __call__(self, asked: Asked) -> dict[str, Bool[np.ndarray, "n tall wide"]]:
         wanted = [self.evidence[target] for target in asked.targets]
         masks = {"evidence": self._read(asked, wanted)}
         masks["lungs"] = self._read(asked, ["lungs"] * len(wanted))
@@ -44,7 +44,7 @@ class TrueMasks:
             masks["tag"] = self._read(asked, ["tag"] * len(wanted)) & concerned[:, None, None]
         return {name: masks[name] for name in self.order if name in masks}
 
-    def _read(self, asked: Asked, names: Sequence[str]) -> Bool[np.ndarray, "n size size"]:
+    def _read(self, asked: Asked, names: Sequence[str]) -> Bool[np.ndarray, "n tall wide"]:
         rows = asked.rows
         of = zip(names, rows[self.key], rows["height"], rows["width"], strict=True)
         return asked.carry([read_mask(self.made.root / FOLDER, *each) for each in of])

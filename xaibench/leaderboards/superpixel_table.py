@@ -72,7 +72,7 @@ def superpixel_table(run: FinishedRun) -> pd.DataFrame:
     parts = []
     with run.maps() as file:
         for explainer, measure in occluders(run.manifest).items() if file else ():
-            ids, targets = (file[name].asstr()[:] for name in ("ids", "targets"))
+            ids, targets = (file[name].asstr("utf-8")[:] for name in ("ids", "targets"))
             for i, (image, target) in enumerate(zip(ids, targets, strict=True)):
                 values = file["maps"][explainer][i]
                 rows = pd.DataFrame({"reason": ["the map has values that are not finite"]})

@@ -108,7 +108,7 @@ class FinishedRun:
 
         They are those of the first training seed, as ``maps/NAME`` are.
         """
-        return aligned(maps["ids"].asstr()[:], self.predictions)
+        return aligned(maps["ids"].asstr("utf-8")[:], self.predictions)
 
     def items_of_seeds(self, maps: h5py.File) -> Iterator[tuple[h5py.Group, pd.DataFrame]]:
         """Yield for each training seed the group of its own arrays, and ``items`` of that seed.
@@ -119,7 +119,7 @@ class FinishedRun:
         rows = self.every_prediction
         for seed in seeds_of(rows)[1:]:
             own = maps[maps_of_seed(seed)]
-            ids = own.get("ids", maps["ids"]).asstr()[:]
+            ids = own.get("ids", maps["ids"]).asstr("utf-8")[:]
             yield own, aligned(ids, rows[rows[SEED].eq(seed)])
 
     def maps(self) -> AbstractContextManager[h5py.File | None]:

@@ -4,5 +4,5 @@ What other rooms call. The rest of this folder needs pydicom, which is imported 
 """
 
 from xaibench.imaging.dicom.header import Header
-from xaibench.imaging.dicom.reading import read_dicom, read_dicom_grey, read_header
+from xaibench.imaging.dicom.reading import read_dicom, read_header
 from xaibench.imaging.dicom.recognising import is_dicom

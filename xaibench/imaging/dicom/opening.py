@@ -10,6 +10,7 @@ from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 
 from xaibench.imaging.dicom.refused import Refused
+from xaibench.imaging.image_files import why_unreadable
 
 
 def opened(path: Path, keywords: Iterable[str], *, pixels: bool) -> FileDataset:
@@ -19,16 +20,12 @@ def opened(path: Path, keywords: Iterable[str], *, pixels: bool) -> FileDataset:
         pixels: read on to the pixels; otherwise stop before them.
 
     Raises:
-        Refused: it is not there, empty, without preamble, or no DICOM behind it.
+        Refused: it cannot be read, is empty, without preamble, or no DICOM behind it.
     """
+    if reason := why_unreadable(path):
+        raise Refused(reason)
     try:
-        if path.stat().st_size == 0:
-            raise Refused("is empty")
         return dcmread(path, stop_before_pixels=not pixels, specific_tags=[*keywords])
-    except Refused:
-        raise
-    except FileNotFoundError:
-        raise Refused("is not there") from None
     except InvalidDicomError:
         raise Refused("has no DICM preamble, with which every DICOM file begins") from None
     except Exception as error:  # its words may hold values of the header

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,16 @@ _PALETTE = "PALETTE COLOR"
 
 
 def pictures_of(
-    path: Path, frames: Sequence[int] | None, unwindowed: str
+    path: Path, frames: Callable[[int], Sequence[int]], unwindowed: str
 ) -> UInt8[np.ndarray, "frame height width"] | UInt8[np.ndarray, "frame height width 3"]:
-    """Return frames of a file as `read_dicom` says; Refused where it gives none."""
+    """Return frames of a file as `read_dicom` says; Refused where it gives none.
+
+    Args:
+        frames: returns the numbers of the frames wanted, from 0, of how many there are.
+    """
     dataset = opened(path, (*stored.KEYWORDS, *rules.KEYWORDS, *colour.KEYWORDS), pixels=True)
     layout = layout_of(dataset)
-    numbers = range(layout.frames) if frames is None else frames
+    numbers = frames(layout.frames)
     if not all(0 <= number < layout.frames for number in numbers):
         raise Refused(f"has {layout.frames} frames, and another one is asked for")
     check_pixels(dataset, layout, len(numbers))

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from xaibench.errors import UserError
 from xaibench.imaging.dicom.header import Header, header_of
 from xaibench.imaging.dicom.refused import Refused
 from xaibench.imaging.dicom.silence import silence
 from xaibench.imaging.image_files import BadImage
-from xaibench.types import Picture
+from xaibench.imaging.reading import Unwindowed
 
 if TYPE_CHECKING:  # it needs pydicom
     from types import ModuleType
 
-Unwindowed = Literal["possible", "present"]
-"""What is shown from black to white where the file names no window; see `read_dicom`."""
-
 Pictures = UInt8[np.ndarray, "frame height width"] | UInt8[np.ndarray, "frame height width 3"]
 
 
+Wanted = Sequence[int] | Callable[[int], Sequence[int]] | None
+
+
 def read_dicom(
-    path: Path, *, frames: Sequence[int] | None = None, unwindowed: Unwindowed = "possible"
+    path: Path, *, frames: Wanted = None, unwindowed: Unwindowed = "possible"
 ) -> Pictures:
     """Return the frames of a DICOM file as a viewer first shows them: grey, or RGB for colour.
 
@@ -58,7 +57,8 @@ def read_dicom(
     COLOR looked up, and more than 8 bits scaled. Profiles and transparency are left out.
 
     Args:
-        frames: numbers of the frames to return, from 0; None: all.
+        frames: numbers of the frames to return, from 0, or what returns them for so many frames;
+            None: all.
         unwindowed: what a file without a VOI LUT spans.
 
     Raises:
@@ -66,34 +66,17 @@ def read_dicom(
         UserError: pydicom or its decoders are not installed.
     """
     pictures = _library(path)
+    named = lambda count: range(count) if frames is None else frames
+    wanted = frames if callable(frames) else named
     try:
         with silence:
-            return pictures.pictures_of(path, frames, unwindowed)
+            return pictures.pictures_of(path, wanted, unwindowed)
     except Refused as refused:
         raise BadImage(path, str(refused)) from None
-    except UserError:
+    except (BadImage, UserError):
         raise
     except Exception as error:  # its words may hold values of the header
         raise BadImage(path, f"cannot be read as DICOM ({type(error).__name__})") from None
-
-
-def read_dicom_grey(
-    path: Path, *, frame: int | None = None, unwindowed: Unwindowed = "possible"
-) -> Picture:
-    """Return one frame in grey, 0 to 255; colours become luma (ITU-R 601), as in ``read_grey``.
-
-    Args:
-        frame: its number from 0; None: the only one.
-
-    Raises:
-        BadImage, UserError: as `read_dicom`; and where there are several frames and none is named.
-    """
-    if frame is None:
-        count = read_header(path).frames
-        if count != 1:
-            raise BadImage(path, f"has {count} frames where one picture is expected")
-    (picture,) = read_dicom(path, frames=[frame or 0], unwindowed=unwindowed)
-    return picture if picture.ndim == 2 else np.array(Image.fromarray(picture).convert("L"))
 
 
 def read_header(path: Path) -> Header:

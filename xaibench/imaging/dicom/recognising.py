@@ -23,6 +23,8 @@ def is_dicom(path: Path) -> bool:
     if path.name == _INDEX or not (ending == "" or ending[1:].isdigit()):
         return False
     try:
+        if not path.is_file():  # a pipe, at which whoever opens it waits
+            return False
         with path.open("rb") as file:
             return file.read(_PREAMBLE + 4)[_PREAMBLE:] == b"DICM"
     except OSError:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
-from xaibench.imaging.picture_files import read_picture
+from xaibench.imaging.picture_files import read_pictures
 from xaibench.imaging.preprocess import Prepared, Preprocessing, prepare
 from xaibench.types import ColourPicture, Data, Picture
 
@@ -27,7 +27,7 @@ class Stages:
     name: str
     original: Picture | ColourPicture
     prepared: Prepared
-    cached: UInt8[np.ndarray, "size size *colour"]
+    cached: UInt8[np.ndarray, "tall wide *colour"]
     options: Preprocessing
 
     @property
@@ -48,7 +48,8 @@ def draw_stages(data: Data, files: pd.DataFrame, count: int, seed: int) -> list[
     chosen = shuffled.assign(turn=turn).sort_values("turn", kind="stable")[:count]
     for row in chosen.itertuples(index=False):
         split = data.splits[row.split]
-        original = read_picture(Path(row.path), split.reading)
+        frames = [int(row.frame)] if "frame" in files else None
+        (original,) = read_pictures(Path(row.path), split.reading, frames)
         prepared = prepare(original, split.preprocessing)
         cached = split.images(np.array([row.index_in_split]))[0]
         cached = cached if split.reading.colour else cached[..., 0]

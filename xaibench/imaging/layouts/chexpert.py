@@ -13,7 +13,7 @@ from xaibench.errors import UserError
 from xaibench.imaging import patients
 from xaibench.imaging.label_columns import LabelColumns
 from xaibench.imaging.layouts.image_table import PATH as FILE
-from xaibench.imaging.layouts.image_table import TableColumns, missing_files, read_images
+from xaibench.imaging.layouts.image_table import TableColumns, read_images, unreadable_files
 from xaibench.imaging.picture_sets import Records
 from xaibench.imaging.recipe_folder import GeneratedSet, set_name
 from xaibench.imaging.true_masks import TrueMasks
@@ -76,7 +76,7 @@ def read_records(
         needed = f"a folder of each path of {file} must be patient..."
         named = patients.by_pattern(paths, _PATIENT, needed)
         table["patient"] = [patient.lower() for patient in named]
-        table["bad"] = missing_files(folder, images.table, file, progress)
+        table["bad"] = unreadable_files(folder, images.table, file, progress)
         tables.append(table.assign(split=split) if len(files) > 1 else table)
     whole = pd.concat(tables, ignore_index=True)
     if (twice := whole["path"].duplicated()).any():

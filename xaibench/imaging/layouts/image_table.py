@@ -9,13 +9,16 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from xaibench.errors import UserError, did_you_mean
+from xaibench.imaging.image_files import why_unreadable
 from xaibench.imaging.label_columns import LabelColumns, Labelled, labels_of
 from xaibench.imaging.layouts.folders import SPLIT_FOLDERS
+from xaibench.imaging.spelling import alike, as_spelled
 from xaibench.imaging.tables import read_table
 from xaibench.progress import Progress
 
 _STEP = 1000  # rows between two reports of progress
 _LOOKED = 1000  # rows by which the leading folders are told
+_HINTED = 3  # files that are not there, of which one alike is looked for
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,17 @@ def read_images(root: Path, file: Path, asked: TableColumns, progress: Progress)
                      len(every))  # fmt: skip
 
 
-def missing_files(root: Path, table: pd.DataFrame, file: Path, progress: Progress) -> list[str]:
-    """Return for each of the rows why its image cannot be used: "" where the file is there."""
-    bad = []
+def unreadable_files(root: Path, table: pd.DataFrame, file: Path, progress: Progress) -> list[str]:
+    """Return for each of the rows why its image's file cannot be read: "" where it can."""
+    bad, hinted = [], 0
     with progress.stage(f"Looking for the images of {file.name}", len(table)) as advance:
         for done, (line, path) in enumerate(table[PATH].items(), 1):
-            there = (root / path).is_file()
-            bad.append("" if there else f"is not there (line {line} of {file.name})")
+            reason = why_unreadable(root / path) or ""
+            if reason == "is not there" and hinted < _HINTED:
+                hinted += 1
+                near = alike(root / path)
+                reason += f", but {near} is" if near else ""
+            bad.append(reason and f"{reason} (line {line} of {file.name})")
             if done % _STEP == 0:
                 advance(_STEP)
     return bad
@@ -124,9 +131,7 @@ def _paths(
 ) -> list[str]:
     if (empty := table[asked.path].isna()).any():
         raise UserError(f"{file}:{empty.idxmax()}: has nothing in {asked.path!r}; fill it in")
-    parts = [
-        _parts(asked.file.replace("{}", cell.replace("\\", "/"))) for cell in table[asked.path]
-    ]
+    parts = [parts_below(asked.file.replace("{}", cell)) for cell in table[asked.path]]
     found = (
         drop
         for own in parts[:_LOOKED]
@@ -139,11 +144,12 @@ def _paths(
             f"{file.name}: the first {drop} folders of its paths ({'/'.join(first[:drop])}) are "
             f"not below {root}, and left out"
         )
-    return ["/".join(own[drop:] if len(own) > drop else own) for own in parts]
+    paths = ("/".join(own[drop:] if len(own) > drop else own) for own in parts)
+    return [as_spelled(root, path) for path in paths]
 
 
-def _parts(path: str) -> tuple[str, ...]:
+def parts_below(path: str) -> tuple[str, ...]:
     """Return a path's parts behind its root and the last ``..``, so that it leads nowhere else."""
-    parts = [part for part in PurePosixPath(path).parts if part != "/"]
+    parts = [part for part in PurePosixPath(path.replace("\\", "/")).parts if part != "/"]
     behind = len(parts) - parts[::-1].index("..") if ".." in parts else 0
     return tuple(parts[behind:])
