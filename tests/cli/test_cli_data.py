@@ -310,3 +310,49 @@ def test_no_command_imports_torch(toy, tmp_path):
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert (tmp_path / "out" / "sheet.png").is_file()
+
+
+@pytest.fixture
+def config(radiographs, tmp_path) -> Path:
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "name: own\nseed: 5\ndataset:\n"
+        f"  use: chest_xray_pneumonia\n  root: {radiographs}\n  resize: {{size: 16}}\n"
+    )
+    return file
+
+
+def test_a_config_may_stand_for_its_data_set(xaibench, config, pneumonia):
+    assert xaibench("split", config, "--out", "by_config")[0] == 0
+    assert xaibench("split", *pneumonia, "--out", "by_name")[0] == 0
+    for name in ("train.csv", "val.csv", "test.csv"):
+        assert Path("by_config", name).read_text() == Path("by_name", name).read_text()
+    assert xaibench("prepare", config, "--set", "resize.mode=pad")[1].count("60 images at 16x16")
+
+
+def test_draws_of_a_config_are_by_its_seed(xaibench, config):
+    sheet = lambda *words: (
+        xaibench("stats", *words, "--out", "out")[0] == 0 and (Path("out/sheet.png").read_bytes())
+    )
+    own, said, other = sheet(config), sheet(config, "--seed", 5), sheet(config, "--seed", 42)
+    assert own == said != other
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: a\n", "own.yaml: has no section `dataset`"),
+        ("dataset: {use: pcm}\n", "own.yaml:1: dataset.use: unknown dataset 'pcm'"),
+        ("dataset:\n  use: pcam\n  rot: x\n", "own.yaml:3: dataset.rot: unknown key 'rot'"),
+        ("dataset:\n  use: pcam\n  root: no/such\n", "own.yaml:3: dataset.root: no/such lacks"),
+        ("plugins: [no.py]\ndataset: {use: toy}\n", "own.yaml:1: plugins.0: "),
+        ("plugins: no.py\ndataset: {use: toy}\n", "own.yaml:1: plugins: must be a list of files"),
+        ("seed: x\ndataset: {use: pcam}\n", "own.yaml:1: seed: must be a whole number"),
+    ],
+)
+def test_a_mistake_in_a_config_is_told_with_its_line(xaibench, tmp_path, text, said):
+    (tmp_path / "own.yaml").write_text(text)
+    code, out, err = xaibench("stats", "own.yaml")
+    assert (code, out) == (2, "")
+    assert f"xaibench: {said}" in err
+    assert err.count("\n") == 1

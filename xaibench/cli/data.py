@@ -36,18 +36,26 @@ NAMED = 10  # bad files, patients or pictures that are printed; the files name a
 class Request:
     """Which data set a command is about, and where files go."""
 
-    name: Annotated[str, typer.Argument(metavar="NAME", help="see `xaibench list --kind dataset`")]
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|CONFIG", help="a data set of `xaibench list`, or a YAML file with one"
+        ),
+    ]
     root: Annotated[
         Path | None, typer.Option("--root", metavar="DIR", help="the data set's parameter `root`")
     ] = None
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="any parameter, as in a config; repeatable"
+            "--set", metavar="KEY=VALUE", help="any parameter of the data set; repeatable"
         ),
     ] = None
     plugins: Plugins = None
-    seed: Annotated[int, typer.Option(min=0, help="of every random draw")] = 42
+    said_seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="of every random draw; default the config's, or 42"),
+    ] = None
     cache: Annotated[
         Path, typer.Option("--cache", metavar="DIR", help="what is kept; `run` looks in OUT/cache")
     ] = Path("results/cache")
@@ -55,6 +63,14 @@ class Request:
         Path | None,
         typer.Option("--out", metavar="DIR", help="where files go; default results/data/TRUE_NAME"),
     ] = None
+
+    @property
+    def seed(self) -> int:
+        from xaibench.config.reading import is_config, seed_of
+
+        if self.said_seed is not None:
+            return self.said_seed
+        return seed_of(Path(self.name)) if is_config(self.name) else 42
 
     def dataset(self, with_files: bool = True) -> Dataset:
         from xaibench.config.reading import load_dataset
@@ -64,8 +80,9 @@ class Request:
 
     def data(self) -> Data:
         self.check_folders()
+        seed = self.seed  # before the files are looked at, as a config's mistakes are
         with for_terminal() as progress:
-            return self.dataset().open(seed=self.seed, cache=self.cache, progress=progress)
+            return self.dataset().open(seed=seed, cache=self.cache, progress=progress)
 
     def check_folders(self) -> None:
         """Raise UserError where files cannot go where they shall."""
@@ -97,7 +114,7 @@ def _command(without: Collection[str] = ()) -> Callable[[Callable], Callable]:
     return register
 
 
-@_command(without=("seed", "out"))
+@_command(without=("said_seed", "out"))
 def get(asked: Request) -> None:
     """Fetch a data set's files where that can be done, else say where and how they are had."""
     with for_terminal() as progress:
