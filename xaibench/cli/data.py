@@ -211,10 +211,15 @@ def check(
         float, typer.Option(min=0, max=1, help="the share of files that may be bad")
     ] = 0.0,
 ) -> None:
-    """Read every file and name the bad ones; exit code 1 where their share is not allowed."""
+    """Read every file; name the bad ones, and what may be wrong with splits, labels and patients.
+
+    Exit code 1 where the share of bad files is not allowed.
+    """
     import pandas as pd
 
     from xaibench.imaging.inspection.odd_pictures import odd_pictures
+    from xaibench.imaging.inspection.survey import groups_in_two_splits
+    from xaibench.imaging.inspection.warnings import SOUND, warnings_of
 
     asked.check_folders()
     dataset = asked.dataset()
@@ -223,22 +228,23 @@ def check(
         dataset = dataclasses.replace(dataset, allowed_bad=1.0)
     with for_terminal() as progress:
         data = dataset.open(seed=asked.seed, cache=asked.cache, progress=progress)
-        blank, twice = odd_pictures(data, progress)
+        odd = odd_pictures(data, progress)
     found = data.facts.get("bad_files", {})
     bad = pd.DataFrame(found.items(), columns=["path", "reason"])
     folder = asked.folder(data.name)
-    for file, table in {"bad": bad, "blank": blank, "duplicates": twice}.items():
+    tables = {"bad": bad, "blank": odd.blank, "duplicates": odd.twice}
+    tables |= {"contradictory": odd.contradictory, "patients": groups_in_two_splits(data)}
+    for file, table in tables.items():
         write_text(folder / f"{file}.csv", table.to_csv(index=False))
     total = len(bad) + sum(map(len, data.splits.values()))
     print(f"{data.name}: {len(bad)} of {total} images are bad (allowed: {allowed_bad:.1%})")
     _list(f"{row.path}: {row.reason}" for row in bad.itertuples())
-    if len(blank):
-        print(f"Warning: blank pictures: {len(blank)}")
-        _list(f"{row.id} ({row.split})" for row in blank.itertuples())
-    if len(twice):
-        same = twice.groupby("picture")
-        print(f"Warning: pictures in more than one split: {len(same)}")
-        _list(", ".join(f"{r.id} ({r.split})" for r in rows.itertuples()) for _, rows in same)
+    warned = warnings_of(data, odd)
+    for warning in warned:
+        print(f"Warning: {warning.what}")
+        _list(warning.cases)
+    if not warned:
+        print(SOUND)
     print(f"Written: {folder}")
     if len(bad) > allowed_bad * total:
         raise typer.Exit(1)
