@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from functools import partial
@@ -138,7 +139,9 @@ def test_stats_count_what_is_there(xaibench, pneumonia, tmp_path):
     text = Path("out/stats.md").read_text()
     assert text.startswith("## chest_xray_pneumonia_subset\n")
     assert "| all | pneumonia | 60 | 30 | 40 | 20 | 0 | 0 | 66.7% | 20 | 50 | 60 |" in text
-    assert " 66.7% " in out
+    assert "60 images, two classes (binary), 16x16x1\n" in out
+    assert re.search(r"^images +48 +6 +6 +60$", out, re.MULTILINE)
+    assert re.search(r"^pneumonia .* 40 \(66.7%\)$", out, re.MULTILINE)
     assert out.endswith("Written: out\n")
     for ending in ("png", "pdf"):
         assert (tmp_path / "out" / f"sheet.{ending}").stat().st_size > 1000
@@ -207,6 +210,7 @@ def test_a_sound_set_passes_the_check(xaibench, pneumonia):
     assert code == 0
     assert "0 of 60 images are bad (allowed: 0.0%)\n" in out
     assert "Warning" not in out
+    assert "No warnings: no patient and no picture is in two splits" in out
     assert Path("out/bad.csv").read_text() == "path,reason\n"
 
 
@@ -244,6 +248,8 @@ def test_blank_and_repeated_pictures_are_warned_of(xaibench, toy):
     assert "Warning: blank pictures: 1\n  valid_1 (valid)\n" in out
     assert "Warning: pictures in more than one split: 1\n" in out
     assert "  train_3 (train), test_0 (test)\n" in out
+    assert "Warning: patients in more than one split: 2\n  p is in train, test\n" in out
+    assert pd.read_csv("out/patients.csv")["group"].to_list() == ["p", "q"]
     assert pd.read_csv("out/duplicates.csv")["id"].to_list() == ["train_3", "test_0"]
     assert pd.read_csv("out/blank.csv")["id"].to_list() == ["valid_1"]
 

@@ -18,8 +18,6 @@ from xaibench.cli.options import Plugins
 from xaibench.progress import for_terminal
 
 if TYPE_CHECKING:  # help and messages need not wait for it
-    import pandas as pd
-
     from xaibench.datasets.base import Dataset
     from xaibench.types import Data
 
@@ -145,7 +143,7 @@ def stats(
     rows = shown.itertuples(index=False)
     write_text(folder / "stats.csv", table.to_csv(index=False))
     write_text(folder / "stats.md", page(called, list(shown.columns), rows, notes, numbers=False))
-    _print(shown, notes)
+    _print(data, notes)
     if len(sample.table):
         heading = f"{called}: {len(sample.table)} random images"
         heading += " that have a mask" * masks_only + f", seed {asked.seed}"
@@ -191,8 +189,7 @@ def split(asked: Request) -> None:
     from xaibench.imaging.splits import write_manifests
 
     data = asked.data()
-    shown = survey.readable(survey.label_table(data))
-    _print(shown.drop(columns=["height", "width"]), survey.notes(data))
+    _print(data, survey.notes(data))
     twice = survey.groups_in_two_splits(data)
     print(f"Patients in two splits: {len(twice)}")
     if len(twice):
@@ -250,8 +247,11 @@ def check(
         raise typer.Exit(1)
 
 
-def _print(table: pd.DataFrame, notes: Iterable[str]) -> None:
-    print(table.to_string(index=False))
+def _print(data: Data, notes: Iterable[str]) -> None:
+    from xaibench.imaging.inspection.overview import headline, overview
+
+    print(headline(data))
+    print(overview(data).to_string())
     for note in notes:
         print(note)
 
