@@ -1,0 +1,104 @@
+"""A table of images as somebody has it: which column is what."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from xaibench.errors import UserError
+from xaibench.imaging.layouts.folders import SPLIT_FOLDERS
+from xaibench.imaging.recognition.folders import by_names
+from xaibench.imaging.recognition.guess import HEADERS, PATIENTS, Guess, are_dicom
+from xaibench.imaging.recognition.image_column import ImageColumn, find_image_column
+from xaibench.imaging.recognition.labels import take_labels
+from xaibench.imaging.recognition.names import BOXES, MASKS, PATIENT, bare, called
+from xaibench.imaging.tables import read_table
+
+TABLES = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".parquet"})
+
+
+def guess_table(file: Path, images: Path | None = None) -> Guess:
+    """Return what a table is of.
+
+    Args:
+        images: the folder below which its images lie; None for the table's.
+
+    Raises:
+        UserError: no column names images, or none says what they show.
+    """
+    table = read_table(file)
+    column = find_image_column(table, file, [images or file.parent])
+    guess = Guess({"use": "image_table", "root": column.root.as_posix()})
+    guess.settings["table"] = _table(file, column.root)
+    _take_images(guess, column, len(table))
+    names = [name for name in table if name != column.name]
+    boxes = _boxes(names)
+    names = [name for name in names if name not in boxes]
+    if patients := called(names, PATIENT):
+        guess.settings["group"] = patients[0]
+        guess.took.append(f"patients: the column {patients[0]!r}")
+        _say_others(guess, "group", patients)
+        if empty := int(table[patients[0]].isna().sum()):
+            raise UserError(f"{file}: {patients[0]!r} is empty in {empty} rows; fill it in")
+    elif are_dicom(column.files(table)):
+        guess.took.append(HEADERS)
+    else:
+        paths = [file.as_posix() for file in column.files(table)]
+        told = f"; names such as {example} look so" if (example := by_names(paths)) else ""
+        mend = "if a column tells it, add group: COLUMN, if names do, patient: REGEX"
+        guess.unsure.append(PATIENTS.format(mend) + told)
+    if splits := [name for name in names if _is_split(table[name])]:
+        guess.settings["split"] = splits[0]
+        guess.took.append(f"splits: the column {splits[0]!r}")
+    if masks := [name for name in called(names, MASKS) if table[name].notna().any()]:
+        guess.settings["mask"] = masks[0]
+        guess.took.append(f"masks of the evidence: the column {masks[0]!r}")
+    elif boxes:
+        guess.settings["boxes"] = list(boxes)
+        guess.took.append(f"boxes of the evidence: {', '.join(boxes)}")
+    if not boxes and (twice := table[column.name].dropna().duplicated()).any():
+        raise UserError(
+            f"{file}: line {twice.idxmax()}: {table[column.name][twice.idxmax()]!r} stands there "
+            "twice; keep one row of each image"
+        )
+    taken = {*patients, *splits, *masks}
+    left = [name for name in names if name not in taken and table[name].notna().any()]
+    take_labels(guess, table, left, str(file))
+    return guess
+
+
+def _take_images(guess: Guess, column: ImageColumn, rows: int) -> None:
+    guess.settings["path"] = column.name
+    if column.pattern != "{}":
+        guess.settings["file"] = column.pattern
+    where = f"{column.root}/{column.pattern.replace('{}', f'<{column.name}>')}"
+    guess.took.append(f"images: {where} ({rows} rows)")
+    if column.lost:
+        guess.settings["allowed_bad"] = math.ceil(column.lost / rows * 1000) / 1000
+        guess.unsure.append(
+            f"{column.lost} rows have no image, such as {column.example!r}; allowed_bad lets so "
+            "many be left out"
+        )
+
+
+def _table(file: Path, root: Path) -> str:
+    """Return the table as the data set looks for it: from where we are, or else below root."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
+
+
+def _boxes(names: Sequence[str]) -> tuple[str, ...]:
+    there = {bare(name): name for name in names}
+    return next((tuple(there[b] for b in box) for box in BOXES if {*box} <= there.keys()), ())
+
+
+def _is_split(cells: pd.Series) -> bool:
+    splits = {SPLIT_FOLDERS.get(str(cell).strip().lower()) for cell in cells.unique()}
+    return None not in splits and {"train", "test"} <= splits
+
+
+def _say_others(guess: Guess, key: str, found: Sequence[str]) -> None:
+    if len(found) > 1:
+        guess.unsure.append(f"{key}: might be {' or '.join(found[1:])} as well")
