@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pandas as pd
 
 from xaibench.atomic import write_text
@@ -16,6 +17,9 @@ from xaibench.store.damaged import read_mapping, read_parquet
 from xaibench.store.merging import merge
 from xaibench.store.schema import KEYS, SEED, maps_of_seed
 from xaibench.store.training_seeds import of_first, seeds_of
+
+_NAMES = ("dataset", "split", "model", "explainer", "metric", "label", "target", "a", "b")
+"""Columns of names in tables of text."""
 
 
 def true_name(dataset: str) -> str:
@@ -95,7 +99,9 @@ class FinishedRun:
         return read_parquet(self.folder / name) if self.has(name) else None
 
     def csv(self, name: str) -> pd.DataFrame | None:
-        return pd.read_csv(self.folder / name) if self.has(name) else None
+        """Return a table of the run; None without it. Names are text: a class may be ``1``."""
+        text = dict.fromkeys(_NAMES, lambda cell: cell or np.nan)
+        return pd.read_csv(self.folder / name, converters=text) if self.has(name) else None
 
     def write(self, name: str, text: str) -> None:
         write_text(self.folder / name, text)
