@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 import h5py
-import numpy as np
 import pandas as pd
 
 from xaibench.atomic import write_text
@@ -100,8 +99,12 @@ class FinishedRun:
 
     def csv(self, name: str) -> pd.DataFrame | None:
         """Return a table of the run; None without it. Names are text: a class may be ``1``."""
-        text = dict.fromkeys(_NAMES, lambda cell: cell or np.nan)
-        return pd.read_csv(self.folder / name, converters=text) if self.has(name) else None
+        if not self.has(name):
+            return None
+        table = pd.read_csv(self.folder / name)
+        text = pd.read_csv(self.folder / name, dtype=str, keep_default_na=False, na_values=[""])
+        names = [column for column in _NAMES if column in table]
+        return table.assign(**{column: text[column] for column in names})
 
     def write(self, name: str, text: str) -> None:
         write_text(self.folder / name, text)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from xaibench.errors import UserError
@@ -16,6 +17,7 @@ from xaibench.imaging.recognition.names import IMAGES, LABEL, MASKS, PATIENT, ca
 ARRAYS = frozenset({".npz", ".npy", ".h5", ".hdf5"})
 _SPLIT = "train|val|valid|validation|test"
 _OF_SPLIT = re.compile(rf"(?:{_SPLIT})[_/](.+)|(.+)_(?:{_SPLIT})")
+Held = np.ndarray | h5py.Dataset
 _CHANNELS = (1, 3)
 
 
@@ -53,7 +55,7 @@ def guess_arrays(place: Path) -> Guess:
     return guess
 
 
-def _images(place: Path, of: Mapping[str, np.ndarray]) -> str:
+def _images(place: Path, of: Mapping[str, Held]) -> str:
     large = [base for base, array in of.items() if len(array.shape) >= 3]
     large = [base for base in large if base not in called(large, MASKS)] or large
     if not large:
@@ -70,7 +72,7 @@ def _images(place: Path, of: Mapping[str, np.ndarray]) -> str:
     return chosen
 
 
-def _flat(like: Sequence[str], of: Mapping[str, np.ndarray]) -> list[str]:
+def _flat(like: Sequence[str], of: Mapping[str, Held]) -> list[str]:
     return [name for name in like if len(of[name].shape) <= 2 and of[name].dtype.kind in "biuf"]
 
 
@@ -82,7 +84,7 @@ def _one(place: Path, what: str, found: Sequence[str], guess: Guess) -> str:
     return found[0]
 
 
-def _take_labels(guess: Guess, names: Sequence[str], held: Mapping[str, np.ndarray]) -> None:
+def _take_labels(guess: Guess, names: Sequence[str], held: Mapping[str, Held]) -> None:
     values = np.concatenate([np.asarray(held[name][:]) for name in names])
     values = values.reshape(len(values), -1)
     said = ", ".join(names)
@@ -105,7 +107,7 @@ def _take_labels(guess: Guess, names: Sequence[str], held: Mapping[str, np.ndarr
         guess.unsure.append("classes have no names; classes: [healthy, ...] gives them, in order")
 
 
-def _held(place: Path) -> Mapping[str, np.ndarray]:
+def _held(place: Path) -> Mapping[str, Held]:
     """Return name -> array; those of HDF5 and NPY stay in their file until they are asked for."""
     if place.suffix.lower() in (".h5", ".hdf5"):
         found = {}
@@ -117,7 +119,9 @@ def _held(place: Path) -> Mapping[str, np.ndarray]:
         if place.is_dir():
             files = sorted(place.glob("*.npy"))
             return {f.stem: np.load(f, mmap_mode="r", allow_pickle=False) for f in files}
-        with np.load(place, allow_pickle=False) as loaded:
+        if place.suffix.lower() == ".npy":
+            return {place.stem: np.load(place, mmap_mode="r", allow_pickle=False)}
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
             return {name: loaded[name] for name in loaded.files}
     except Exception as error:  # broken bytes fail in nearly any way
         raise UserError(f"{place}: cannot be read ({' '.join(str(error).split())})") from None

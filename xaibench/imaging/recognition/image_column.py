@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +64,9 @@ def find_image_column(table: pd.DataFrame, file: Path, places: Sequence[Path]) -
 def _fitting(cells: pd.Series, place: Path, paths: Sequence[str]) -> ImageColumn | None:
     known = cells.dropna().str.replace("\\", "/")
     by_end: dict[str, list[str]] = {}
-    for path in paths:  # b.png is found as a/b.png, a/b, b.png and b
+    for path in paths:  # a/b_1.png is found as that, a/b_1, b_1.png, b_1 and 1
+        if number := re.search(r"\d+$", PurePosixPath(path).stem):
+            by_end.setdefault(number[0], []).append(path)
         parts = PurePosixPath(path).parts
         for at in range(len(parts)):
             end = PurePosixPath(*parts[at:])

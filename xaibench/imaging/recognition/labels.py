@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,11 +98,14 @@ def _is_binary(cells: pd.Series) -> bool:
 
 
 def _is_list(known: pd.Series, separator: str) -> bool:
-    """Return whether cells are lists of few names, most of which stand in several cells."""
-    several = known[known.str.contains(separator, regex=False)]
-    parts = {part.strip() for cell in several.unique() for part in cell.split(separator)}
-    alone = set(known[~known.str.contains(separator, regex=False)].unique())
-    return bool(parts) and len(parts) <= _MOST and bool(parts & alone or len(several) > len(parts))
+    """Return whether cells are lists of few names, most of which stand in several lists.
+
+    So ``nevus, blue`` is no list, but a name, where nothing else has ``blue``.
+    """
+    lists = [{part.strip() for part in cell.split(separator)} for cell in known.unique()]
+    counts = Counter(part for parts in lists for part in parts)
+    shared = sum(count > 1 for count in counts.values())
+    return max(map(len, lists), default=0) > 1 and len(counts) <= _MOST and 2 * shared > len(counts)
 
 
 def _some(values: Sequence[str]) -> str:
