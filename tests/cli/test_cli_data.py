@@ -104,6 +104,7 @@ def pneumonia(radiographs) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("stats", "."), "xaibench: . is no data set and no config; `xaibench init .` writes a"),
         (("get", "pcm"), "xaibench: unknown dataset 'pcm'; allowed: "),
         (("get", "pcam", "--set", "rot=x"), "--set rot=x: rot: unknown key 'rot'; allowed: "),
         (("stats", "pcam", "--set", "train_fraction=2"), "train_fraction: must "),

@@ -105,7 +105,13 @@ def load_dataset(
         own = [_plugin_file(at, document) for at in range(len(files))]
         cls, parameters = _class("dataset", place, document, Registry([*own, *plugins]))
     else:
-        cls = Registry(plugins).load("dataset", name)
+        registry = Registry(plugins)
+        if name not in registry.names("dataset") and Path(name).exists():
+            raise UserError(
+                f"{name} is no data set and no config; `xaibench init {name}` writes a config for "
+                "what lies there"
+            )
+        cls = registry.load("dataset", name)
         document = Document.said(name, {} if root is None else {"root": str(root)}, overrides)
         parameters = document.data
     dataset = checked(cls, parameters, document, place)

@@ -94,3 +94,17 @@ def test_a_table_beside_folders_of_classes_is_mentioned(tmp_path):
     guess = recognise(tmp_path)
     assert guess.settings["use"] == "image_folder"
     assert "labels.csv lies there too" in said(guess.unsure)
+
+
+def test_masks_of_no_image_are_left_out(tmp_path):
+    paths = [f"images/{c}/{n}.png" for c in "ab" for n in range(2)]
+    guess = recognise(draw(tmp_path, *paths, "masks/lungs/a.png"))
+    assert "masks" not in guess.settings
+    assert "masks has no file of an image's name; masks is left out" in said(guess.unsure)
+
+
+def test_patients_of_names_that_are_in_two_splits_are_not_taken(tmp_path):
+    paths = [f"{s}/{c}/{c}{p}_{s}.png" for s in ("train", "test") for c in "ab" for p in range(8)]
+    guess = recognise(draw(tmp_path, *paths))
+    assert "patient" not in guess.settings
+    assert "are both of a0, but then some would be in two splits" in said(guess.unsure)

@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from xaibench.errors import UserError
 from xaibench.imaging.layouts.folders import find_classes
+from xaibench.imaging.own_masks import find_masks
 from xaibench.imaging.recognition.guess import HEADERS, PATIENTS, Guess, are_dicom
 from xaibench.imaging.recognition.names import MASKS, bare
 
@@ -36,21 +39,41 @@ def guess_folder(place: Path) -> Guess | None:
         guess.took.append(f"splits: {', '.join(found.table['split'].unique())}, folders too")
     if found.others:
         guess.unsure.append(f"left out, as of no split: {', '.join(found.others)}")
-    if masks is not None:
-        guess.settings["masks"] = masks.as_posix()
-        guess.took.append(f"masks of the evidence: {masks}")
-    paths = found.table["path"].tolist()
+    _take_masks(guess, masks, found.table["path"].tolist())
+    _take_patients(guess, root, found.table)
+    return guess
+
+
+def _take_masks(guess: Guess, masks: Path | None, paths: Sequence[str]) -> None:
+    if masks is None:
+        return
+    try:
+        there = find_masks(masks, paths, "")
+    except UserError:
+        guess.unsure.append(f"{masks} has no file of an image's name; masks is left out")
+        return
+    guess.settings["masks"] = masks.as_posix()
+    guess.took.append(f"masks of the evidence: {masks}, of {len(there)} images")
+
+
+def _take_patients(guess: Guess, root: Path, table: pd.DataFrame) -> None:
+    paths = table["path"].tolist()
     if are_dicom([root / path for path in paths]):
         guess.took.append(HEADERS)
-    elif (example := by_names(paths)) is None:
-        guess.unsure.append(PATIENTS.format("if names tell it, add patient: REGEX"))
-    else:
-        guess.settings["patient"] = _PATIENT
-        guess.unsure.append(
-            f"patients: by the names of files; {example}. If that is wrong, mend patient or remove "
-            "it"
-        )
-    return guess
+        return
+    example = by_names(paths)
+    told = "" if example is None else f"; by the names of files {example}"
+    if example is not None and "split" in table:
+        names = table["path"].map(lambda path: re.search(_PATIENT, path)[1])
+        if table.groupby(names)["split"].nunique().max() > 1:
+            example, told = None, f"{told}, but then some would be in two splits"
+    if example is None:
+        guess.unsure.append(PATIENTS.format("if names tell it, add patient: REGEX") + told)
+        return
+    guess.settings["patient"] = _PATIENT
+    guess.unsure.append(
+        f"patients: by the names of files; {example}. If that is wrong, mend patient or remove it"
+    )
 
 
 def by_names(paths: Sequence[str]) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
@@ -38,49 +38,60 @@ class ImageColumn:
         return [self.root / self.pattern.replace("{}", cell) for cell in cells]
 
 
-def find_image_column(table: pd.DataFrame, file: Path, places: Sequence[Path]) -> ImageColumn:
-    """Return the column most of whose cells are files below one of the places.
+def find_image_column(table: pd.DataFrame, file: Path, place: Path) -> ImageColumn:
+    """Return the column most of whose cells are files below a place.
 
-    Args:
-        places: the first that has images is looked at.
+    Of several the one with the fewest cells without a file, then the most different cells, then the
+    longest.
 
     Raises:
         UserError: there are no images, or no column names them.
     """
-    for place in places:
-        if paths := [path.relative_to(place).as_posix() for path in find_pictures(place)]:
-            break
-    else:
-        raise UserError(f"{file}: there are no images below {places[0]}; say --images DIR")
-    found = [one for name in table if (one := _fitting(table[name], place, paths))]
+    paths = [path.relative_to(place).as_posix() for path in find_pictures(place)]
+    if not paths:
+        raise UserError(f"{file}: there are no images below {place}; say --images DIR")
+    ends = _ends(paths)
+    found = [one for name in table if (one := _fitting(table[name], place, set(paths), ends))]
     if not found:
         raise UserError(
             f"{file}: no column names the {len(paths)} images below {place} (such as {paths[0]}); "
             "say --images DIR if they lie elsewhere"
         )
-    return min(found, key=lambda column: column.lost)
+    unlike = lambda name: (table[name].nunique(), table[name].dropna().str.len().sum())
+    return min(found, key=lambda column: (column.lost, *(-n for n in unlike(column.name))))
 
 
-def _fitting(cells: pd.Series, place: Path, paths: Sequence[str]) -> ImageColumn | None:
+def _ends(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Return what a cell may be -> paths: of ``a/b_1.png`` that, ``a/b_1``, ``b_1.png``, ``b_1``,
+    and ``1``.
+    """
+    ends: dict[str, list[str]] = {}
+    for path in paths:
+        whole = path
+        while whole:
+            folder, dot, _ = whole.rpartition(".")
+            for form in {whole, folder} if dot else {whole}:
+                ends.setdefault(form, []).append(path)
+            whole = whole.partition("/")[2]
+        stem = path.rpartition("/")[2].partition(".")[0]
+        number = re.search(r"\d+$", stem)
+        if number and number[0] != stem:
+            ends.setdefault(number[0], []).append(path)
+    return ends
+
+
+def _fitting(
+    cells: pd.Series, place: Path, there: Set[str], ends: Mapping[str, Sequence[str]]
+) -> ImageColumn | None:
     known = cells.dropna().str.replace("\\", "/")
-    by_end: dict[str, list[str]] = {}
-    for path in paths:  # a/b_1.png is found as that, a/b_1, b_1.png, b_1 and 1
-        if number := re.search(r"\d+$", PurePosixPath(path).stem):
-            by_end.setdefault(number[0], []).append(path)
-        parts = PurePosixPath(path).parts
-        for at in range(len(parts)):
-            end = PurePosixPath(*parts[at:])
-            for form in {end.as_posix(), end.with_suffix("").as_posix()}:
-                by_end.setdefault(form, []).append(path)
     forms: Counter[tuple[str, str]] = Counter()
     for cell in known:
-        for path in set(by_end.get(cell, ())):
+        for path in ends.get(cell, ()):
             at = path.rindex(cell)
             forms[path[:at], path[at + len(cell) :]] += 1
     if not forms:
         return None
     (before, behind), _ = forms.most_common(1)[0]
-    there = set(paths)
     lost = [cell for cell in known if f"{before}{cell}{behind}" not in there]
     if len(known) - len(lost) < max(_FEWEST * len(known), 2):
         return None

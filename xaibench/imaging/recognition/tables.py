@@ -30,9 +30,9 @@ def guess_table(file: Path, images: Path | None = None) -> Guess:
         UserError: no column names images, or none says what they show.
     """
     table = read_table(file)
-    column = find_image_column(table, file, [images or file.parent])
+    column = find_image_column(table, file, images or file.parent)
     guess = Guess({"use": "image_table", "root": column.root.as_posix()})
-    guess.settings["table"] = _table(file, column.root)
+    guess.settings["table"] = file.as_posix()
     _take_images(guess, column, len(table))
     names = [name for name in table if name != column.name]
     boxes = _boxes(names)
@@ -82,11 +82,6 @@ def _take_images(guess: Guess, column: ImageColumn, rows: int) -> None:
             f"{column.lost} rows have no image, such as {column.example!r}; allowed_bad lets so "
             "many be left out"
         )
-
-
-def _table(file: Path, root: Path) -> str:
-    """Return the table as the data set looks for it: from where we are, or else below root."""
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.as_posix()
 
 
 def _boxes(names: Sequence[str]) -> tuple[str, ...]:
