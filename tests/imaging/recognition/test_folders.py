@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from xaibench.errors import UserError
-from xaibench.imaging.recognition.folders import by_names
+from xaibench.imaging.recognition.patient_names import BEFORE_LAST, WORDS, told_by
 from xaibench.imaging.recognition.recognise import recognise
 
 
@@ -49,7 +49,7 @@ def test_patients_of_names_are_taken_and_said_to_be_unsure(tmp_path):
     paths = [f"{c}/{c}{p}_{n}.png" for c in "ab" for p in range(8) for n in range(2)]
     guess = recognise(draw(tmp_path, *paths))
     assert "patient" in guess.settings
-    assert "a0_0.png and a0_1.png are both of a0" in said(guess.unsure)
+    assert "a/a0_0.png and a/a0_1.png are of a0." in said(guess.unsure)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_patients_of_names_are_taken_and_said_to_be_unsure(tmp_path):
     ids=lambda item: item[0],
 )
 def test_names_that_tell_no_patient_are_not_taken(names):
-    assert by_names(names[1]) is None
+    assert not any(told_by(pattern, names[1]) for pattern in (WORDS, BEFORE_LAST))
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,11 @@ def test_patients_of_names_that_are_in_two_splits_are_not_taken(tmp_path):
     paths = [f"{s}/{c}/{c}{p}_{s}.png" for s in ("train", "test") for c in "ab" for p in range(8)]
     guess = recognise(draw(tmp_path, *paths))
     assert "patient" not in guess.settings
-    assert "are both of a0, but then some would be in two splits" in said(guess.unsure)
+    assert "were of a0, but then some would be in two splits" in said(guess.unsure)
+
+
+def test_folders_that_are_called_patients_are_some(tmp_path):
+    paths = [f"{c}/Patient{p}/{n}.png" for c in "ab" for p in range(20) for n in range(2)]
+    guess = recognise(draw(tmp_path, *paths))
+    assert guess.settings["patient"] == WORDS
+    assert "a/Patient0/0.png and a/Patient0/1.png are of Patient0." in said(guess.unsure)

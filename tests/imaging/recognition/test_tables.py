@@ -45,6 +45,9 @@ def said(lines) -> str:
         ("{}.png", "{}.png", ".", None),
         ("{}.png", "images/{}.png", "images", None),
         ("images/{}.png", "images/{}.png", ".", None),
+        ("/home/me/images/{}.png", "images/{}.png", ".", None),
+        ("Set-1.0/images/{}.png", "images/{}.png", ".", None),
+        ("C:\\me\\{}.png", "images/{}.png", "images", None),
         ("images\\{}.png", "images/{}.png", ".", None),
         ("{}", "a/b/{}.tif", "a/b", "{}.tif"),
         ("{}", "images/case_{}.png", "images", "case_{}.png"),
@@ -136,9 +139,10 @@ def test_of_several_columns_that_may_be_the_label_the_others_are_named(write):
     guess = recognise(write({"file": "{}.png", "a": ["x", "y"], "b": ["u", "v", "w"]}))
     assert guess.settings["label"] == "a"
     assert "label: might be b as well" in said(guess.unsure)
-    guess = recognise(write({"file": "{}.png", "label": ["x", "y"], "b": ["0", "1"]}))
+    columns = {"file": "{}.png", "label": ["x", "y"], "b": ["0", "1"], "c": ["1", "0"]}
+    guess = recognise(write(columns))
     assert guess.settings["label"] == "label"
-    assert "labels: [b]" in said(guess.unsure)
+    assert "labels: [b, c]" in said(guess.unsure)
 
 
 def test_rows_without_an_image_are_counted(tmp_path, write):
@@ -147,6 +151,32 @@ def test_rows_without_an_image_are_counted(tmp_path, write):
     guess = recognise(table)
     assert guess.settings["allowed_bad"] == pytest.approx(0.084)
     assert "1 rows have no image, such as '3.png'" in said(guess.unsure)
+
+
+def test_images_in_several_folders_are_named_with_them(tmp_path, write):
+    table = write({"file": "{}.png", "label": ["a", "b"]})
+    (tmp_path / "more").mkdir()
+    for at in range(6):
+        (tmp_path / "images" / f"{at}.png").rename(tmp_path / "more" / f"{at}.png")
+    (tmp_path / "images" / "6.png").unlink()
+    with pytest.raises(
+        UserError, match=r"'file' names images that lie in 2 folders \(images, more"
+    ):
+        recognise(table)
+
+
+def test_patients_of_the_paths_are_taken(write):
+    columns = {"path": "images/case-{}/a.png", "label": ["a", "b"]}
+    guess = recognise(write(columns, "images/case-{}/a.png"))
+    assert "patient" not in guess.settings  # one image each
+    lines = [f"images/case-{at // 2}/{at}.png;x{at % 2}" for at in range(40)]
+    table = write(columns)
+    for line in lines:
+        file = table.parent / line.partition(";")[0]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(file)
+    table.write_text("\n".join(["path;label", *lines]))
+    assert recognise(table).settings["patient"].startswith("(?i)")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import numpy as np
 
 from xaibench.errors import UserError
 from xaibench.imaging.hdf5 import opened
-from xaibench.imaging.recognition.guess import PATIENTS, Guess
+from xaibench.imaging.recognition.guess import Guess
 from xaibench.imaging.recognition.names import IMAGES, LABEL, MASKS, PATIENT, called
+from xaibench.imaging.recognition.patient_names import UNKNOWN
 
 ARRAYS = frozenset({".npz", ".npy", ".h5", ".hdf5"})
 _SPLIT = "train|val|valid|validation|test"
@@ -48,7 +49,7 @@ def guess_arrays(place: Path) -> Guess:
         guess.settings["groups"] = patients[0]
         guess.took.append(f"patients: {patients[0]}")
     else:
-        guess.unsure.append(PATIENTS.format("if an array tells it, add groups: ARRAY"))
+        guess.unsure.append(UNKNOWN.format("if an array tells it, add groups: ARRAY"))
     if masks := [name for name in called(like, MASKS) if len(of[name].shape) == 3]:
         guess.settings["masks"] = masks[0]
         guess.took.append(f"masks of the evidence: {masks[0]}")

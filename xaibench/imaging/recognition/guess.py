@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from xaibench.imaging.dicom import is_dicom
-
-_LOOKED_AT = 20  # files
-
-HEADERS = "patients: by the headers of the DICOM files, if all of them name one"
-PATIENTS = "nobody says which patient an image is of, so each counts as a patient of its own; {}"
 
 
 @dataclass
@@ -35,8 +26,3 @@ class Guess:
     def masked(self) -> bool:
         """Whether it says where the evidence is."""
         return not self.settings.keys().isdisjoint({"masks", "mask", "boxes"})
-
-
-def are_dicom(files: Sequence[Path]) -> bool:
-    """Return whether the first files, all of them, are DICOM."""
-    return bool(files) and all(map(is_dicom, files[:_LOOKED_AT]))

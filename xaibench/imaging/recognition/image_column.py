@@ -14,6 +14,7 @@ from xaibench.errors import UserError
 from xaibench.imaging.picture_files import find_pictures
 
 _FEWEST = 0.5  # share of the cells that must be files
+_DEEP = 8  # folders of another computer that a path may begin with
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,17 @@ class ImageColumn:
     Attributes:
         root, pattern: a cell's file is ``root / pattern`` with the cell for ``{}``.
         lost: cells without a file.
-        example: of them.
     """
 
     name: str
     root: Path
     pattern: str
-    lost: int
-    example: str
+    lost: Sequence[str]
 
-    def files(self, table: pd.DataFrame) -> list[Path]:
-        """Return the file of each row that names one."""
-        cells = table[self.name].dropna().str.replace("\\", "/")
-        return [self.root / self.pattern.replace("{}", cell) for cell in cells]
+    def paths(self, table: pd.DataFrame) -> list[str]:
+        """Return the path of each row's image, as the table has it; every row names one."""
+        cells = table[self.name].str.replace("\\", "/")
+        return [self.pattern.replace("{}", cell) for cell in cells]
 
 
 def find_image_column(table: pd.DataFrame, file: Path, place: Path) -> ImageColumn:
@@ -53,12 +52,30 @@ def find_image_column(table: pd.DataFrame, file: Path, place: Path) -> ImageColu
     ends = _ends(paths)
     found = [one for name in table if (one := _fitting(table[name], place, set(paths), ends))]
     if not found:
+        for name in table:
+            _check_scattered(name, table[name].dropna(), file, ends)
         raise UserError(
             f"{file}: no column names the {len(paths)} images below {place} (such as {paths[0]}); "
             "say --images DIR if they lie elsewhere"
         )
     unlike = lambda name: (table[name].nunique(), table[name].dropna().str.len().sum())
-    return min(found, key=lambda column: (column.lost, *(-n for n in unlike(column.name))))
+    best = min(found, key=lambda column: (len(column.lost), *(-n for n in unlike(column.name))))
+    if any(cell in ends for cell in best.lost):
+        _check_scattered(best.name, table[best.name].dropna(), file, ends)
+    return best
+
+
+def _check_scattered(
+    name: str, cells: pd.Series, file: Path, ends: Mapping[str, Sequence[str]]
+) -> None:
+    """Raise UserError where cells name images without their folders, of which there are several."""
+    there = [ends[cell][0] for cell in cells if cell in ends]
+    folders = sorted({path.rpartition("/")[0] for path in there})
+    if len(there) >= _FEWEST * len(cells) and len(folders) > 1:
+        raise UserError(
+            f"{file}: {name!r} names images that lie in {len(folders)} folders "
+            f"({', '.join(folders[:3])}), but not which one; put the folder before each name"
+        )
 
 
 def _ends(paths: Sequence[str]) -> dict[str, list[str]]:
@@ -83,7 +100,20 @@ def _ends(paths: Sequence[str]) -> dict[str, list[str]]:
 def _fitting(
     cells: pd.Series, place: Path, there: Set[str], ends: Mapping[str, Sequence[str]]
 ) -> ImageColumn | None:
-    known = cells.dropna().str.replace("\\", "/")
+    """Return where a column's files lie; its first folders may be those of another computer."""
+    known = cells.dropna().str.replace("\\", "/").tolist()
+    parts = [[part for part in cell.split("/") if part] for cell in known]
+    for drop in range(min(max(map(len, parts), default=0), _DEEP)):
+        own = ["/".join(each[drop:]) or each[-1] for each in parts] if drop else known
+        found = _found(str(cells.name), own, place, there, ends)
+        if found and (not drop or found.pattern == "{}"):
+            return found
+    return None
+
+
+def _found(
+    name: str, known: Sequence[str], place: Path, there: Set[str], ends: Mapping[str, Sequence[str]]
+) -> ImageColumn | None:
     forms: Counter[tuple[str, str]] = Counter()
     for cell in known:
         for path in ends.get(cell, ()):
@@ -97,5 +127,4 @@ def _fitting(
         return None
     folder, slash, start = before.rpartition("/")
     root = place / folder if slash else place
-    pattern = f"{start}{{}}{behind}"
-    return ImageColumn(str(cells.name), root, pattern, len(lost), lost[0] if lost else "")
+    return ImageColumn(name, root, f"{start}{{}}{behind}", lost)

@@ -35,7 +35,7 @@ def take_labels(guess: Guess, table: pd.DataFrame, names: Sequence[str], where: 
     if named := called(names, LABEL):
         _take_one(guess, table[named[0]])
         others = [name for name in binary if name != named[0]]
-        if others:
+        if len(others) > 1:
             guess.unsure.append(f"for several labels: labels: [{', '.join(others)}], and no label")
     elif len(binary) > 1:
         _take_several(guess, table[binary])

@@ -10,14 +10,15 @@ import pandas as pd
 
 from xaibench.errors import UserError
 from xaibench.imaging.layouts.folders import SPLIT_FOLDERS
-from xaibench.imaging.recognition.folders import by_names
-from xaibench.imaging.recognition.guess import HEADERS, PATIENTS, Guess, are_dicom
+from xaibench.imaging.recognition.guess import Guess
 from xaibench.imaging.recognition.image_column import ImageColumn, find_image_column
 from xaibench.imaging.recognition.labels import take_labels
 from xaibench.imaging.recognition.names import BOXES, MASKS, PATIENT, bare, called
+from xaibench.imaging.recognition.patient_names import take_patients
 from xaibench.imaging.tables import read_table
 
 TABLES = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".parquet"})
+_MEND = "if a column tells it, add group: COLUMN, if names do, patient: REGEX"
 
 
 def guess_table(file: Path, images: Path | None = None) -> Guess:
@@ -37,22 +38,20 @@ def guess_table(file: Path, images: Path | None = None) -> Guess:
     names = [name for name in table if name != column.name]
     boxes = _boxes(names)
     names = [name for name in names if name not in boxes]
+    splits = [name for name in names if _is_split(table[name])]
+    if splits:
+        guess.settings["split"] = splits[0]
+        guess.took.append(f"splits: the column {splits[0]!r}")
     if patients := called(names, PATIENT):
         guess.settings["group"] = patients[0]
         guess.took.append(f"patients: the column {patients[0]!r}")
         _say_others(guess, "group", patients)
         if empty := int(table[patients[0]].isna().sum()):
             raise UserError(f"{file}: {patients[0]!r} is empty in {empty} rows; fill it in")
-    elif are_dicom(column.files(table)):
-        guess.took.append(HEADERS)
     else:
-        paths = [file.as_posix() for file in column.files(table)]
-        told = f"; names such as {example} look so" if (example := by_names(paths)) else ""
-        mend = "if a column tells it, add group: COLUMN, if names do, patient: REGEX"
-        guess.unsure.append(PATIENTS.format(mend) + told)
-    if splits := [name for name in names if _is_split(table[name])]:
-        guess.settings["split"] = splits[0]
-        guess.took.append(f"splits: the column {splits[0]!r}")
+        named = table[table[column.name].notna()]
+        given = named[splits[0]].tolist() if splits else None
+        take_patients(guess, column.root, column.paths(named), given, _MEND)
     if masks := [name for name in called(names, MASKS) if table[name].notna().any()]:
         guess.settings["mask"] = masks[0]
         guess.took.append(f"masks of the evidence: the column {masks[0]!r}")
@@ -77,10 +76,10 @@ def _take_images(guess: Guess, column: ImageColumn, rows: int) -> None:
     where = f"{column.root}/{column.pattern.replace('{}', f'<{column.name}>')}"
     guess.took.append(f"images: {where} ({rows} rows)")
     if column.lost:
-        guess.settings["allowed_bad"] = math.ceil(column.lost / rows * 1000) / 1000
+        guess.settings["allowed_bad"] = math.ceil(len(column.lost) / rows * 1000) / 1000
         guess.unsure.append(
-            f"{column.lost} rows have no image, such as {column.example!r}; allowed_bad lets so "
-            "many be left out"
+            f"{len(column.lost)} rows have no image, such as {column.lost[0]!r}; allowed_bad lets "
+            "so many be left out"
         )
 
 
