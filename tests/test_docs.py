@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from xaibench.checks.plugins import checks_for
-from xaibench.config.reading import load_config
+from xaibench.config.reading import load_config, load_dataset
 from xaibench.progress import SilentProgress
 from xaibench.registry import Registry
 
@@ -145,3 +145,14 @@ def test_a_block_of_python_runs(block, beside):
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{beside}"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_sections_for_images_of_ones_own_are_what_the_data_sets_take():
+    text = (ROOT / "docs/how-to/own-images.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .* \| `(dataset: \{.*\})` \|$", text, re.M)
+    sections = [yaml.safe_load(row)["dataset"] for row in rows]
+    assert {section["use"] for section in sections} == {"image_folder", "image_table", "arrays"}
+    for section in sections:
+        name = section.pop("use")
+        said = [f"{key}={yaml.safe_dump(value)}" for key, value in section.items()]
+        load_dataset(name, overrides=said, with_files=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from functools import partial
@@ -103,6 +104,7 @@ def pneumonia(radiographs) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("stats", "."), "xaibench: . is no data set and no config; `xaibench init .` writes a"),
         (("get", "pcm"), "xaibench: unknown dataset 'pcm'; allowed: "),
         (("get", "pcam", "--set", "rot=x"), "--set rot=x: rot: unknown key 'rot'; allowed: "),
         (("stats", "pcam", "--set", "train_fraction=2"), "train_fraction: must "),
@@ -138,7 +140,9 @@ def test_stats_count_what_is_there(xaibench, pneumonia, tmp_path):
     text = Path("out/stats.md").read_text()
     assert text.startswith("## chest_xray_pneumonia_subset\n")
     assert "| all | pneumonia | 60 | 30 | 40 | 20 | 0 | 0 | 66.7% | 20 | 50 | 60 |" in text
-    assert " 66.7% " in out
+    assert "60 images, two classes (binary), 16x16x1\n" in out
+    assert re.search(r"^images +48 +6 +6 +60$", out, re.MULTILINE)
+    assert re.search(r"^pneumonia .* 40 \(66.7%\)$", out, re.MULTILINE)
     assert out.endswith("Written: out\n")
     for ending in ("png", "pdf"):
         assert (tmp_path / "out" / f"sheet.{ending}").stat().st_size > 1000
@@ -207,6 +211,7 @@ def test_a_sound_set_passes_the_check(xaibench, pneumonia):
     assert code == 0
     assert "0 of 60 images are bad (allowed: 0.0%)\n" in out
     assert "Warning" not in out
+    assert "No warnings: no patient and no picture is in two splits" in out
     assert Path("out/bad.csv").read_text() == "path,reason\n"
 
 
@@ -244,6 +249,8 @@ def test_blank_and_repeated_pictures_are_warned_of(xaibench, toy):
     assert "Warning: blank pictures: 1\n  valid_1 (valid)\n" in out
     assert "Warning: pictures in more than one split: 1\n" in out
     assert "  train_3 (train), test_0 (test)\n" in out
+    assert "Warning: patients in more than one split: 2\n  p is in train, test\n" in out
+    assert pd.read_csv("out/patients.csv")["group"].to_list() == ["p", "q"]
     assert pd.read_csv("out/duplicates.csv")["id"].to_list() == ["train_3", "test_0"]
     assert pd.read_csv("out/blank.csv")["id"].to_list() == ["valid_1"]
 
@@ -310,3 +317,49 @@ def test_no_command_imports_torch(toy, tmp_path):
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert (tmp_path / "out" / "sheet.png").is_file()
+
+
+@pytest.fixture
+def config(radiographs, tmp_path) -> Path:
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "name: own\nseed: 5\ndataset:\n"
+        f"  use: chest_xray_pneumonia\n  root: {radiographs}\n  resize: {{size: 16}}\n"
+    )
+    return file
+
+
+def test_a_config_may_stand_for_its_data_set(xaibench, config, pneumonia):
+    assert xaibench("split", config, "--out", "by_config")[0] == 0
+    assert xaibench("split", *pneumonia, "--out", "by_name")[0] == 0
+    for name in ("train.csv", "val.csv", "test.csv"):
+        assert Path("by_config", name).read_text() == Path("by_name", name).read_text()
+    assert xaibench("prepare", config, "--set", "resize.mode=pad")[1].count("60 images at 16x16")
+
+
+def test_draws_of_a_config_are_by_its_seed(xaibench, config):
+    sheet = lambda *words: (
+        xaibench("stats", *words, "--out", "out")[0] == 0 and (Path("out/sheet.png").read_bytes())
+    )
+    own, said, other = sheet(config), sheet(config, "--seed", 5), sheet(config, "--seed", 42)
+    assert own == said != other
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: a\n", "own.yaml: has no section `dataset`"),
+        ("dataset: {use: pcm}\n", "own.yaml:1: dataset.use: unknown dataset 'pcm'"),
+        ("dataset:\n  use: pcam\n  rot: x\n", "own.yaml:3: dataset.rot: unknown key 'rot'"),
+        ("dataset:\n  use: pcam\n  root: no/such\n", "own.yaml:3: dataset.root: no/such lacks"),
+        ("plugins: [no.py]\ndataset: {use: toy}\n", "own.yaml:1: plugins.0: "),
+        ("plugins: no.py\ndataset: {use: toy}\n", "own.yaml:1: plugins: must be a list of files"),
+        ("seed: x\ndataset: {use: pcam}\n", "own.yaml:1: seed: must be a whole number"),
+    ],
+)
+def test_a_mistake_in_a_config_is_told_with_its_line(xaibench, tmp_path, text, said):
+    (tmp_path / "own.yaml").write_text(text)
+    code, out, err = xaibench("stats", "own.yaml")
+    assert (code, out) == (2, "")
+    assert f"xaibench: {said}" in err
+    assert err.count("\n") == 1

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from xaibench.errors import UserError
 from xaibench.imaging.tables import numbers, read_table, rows_of
@@ -191,3 +197,79 @@ def test_rows_are_as_they_stand(tmp_path):
     file = tmp_path / "table.csv"
     file.write_text("a,b\n 1 ,2\n\n")
     assert list(rows_of(file)) == [(1, ["a", "b"]), (2, [" 1 ", "2"])]
+
+
+def literal(path) -> tuple[list[str], list[int], list[list[str]]]:
+    """Read a table row by row: names, lines, and cells."""
+    (_, header), *rows = rows_of(path)
+    names = [name.strip() for name in header]
+    kept = [at for at, name in enumerate(names) if name]
+    cells = [[row[at].strip() if at < len(row) else "" for at in kept] for _, row in rows]
+    return [names[at] for at in kept], [line for line, _ in rows], cells
+
+
+PARTS = st.sampled_from(["a", "001", " ", "\u00a0", ",", ";", "\t", "\n", "\r\n", "\r", '"', "é"])
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parts=st.lists(PARTS, max_size=30), head=st.sampled_from(["x,y\n", "x;y\r\n", "x\n", ",x\n"])
+)
+def test_columns_are_what_reading_row_by_row_gives(tmp_path, parts, head):
+    file = tmp_path / "table.csv"
+    file.write_bytes((head + "".join(parts)).encode())
+    try:
+        table = read_table(file)
+    except UserError:
+        return
+    found = table.fillna("").to_numpy().tolist()
+    assert (table.columns.tolist(), table.index.tolist(), found) == literal(file)
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_long_table_whose_rows_have_other_lengths(tmp_path, quoted):
+    file = tmp_path / "table.csv"
+    lines = [f'"{at}",x' if quoted else f"{at},x" for at in range(9000)]
+    lines[10], lines[8500] = "10", ""
+    file.write_text("a,b,c\n" + "\n".join(lines))
+    table = read_table(file)
+    assert (table.columns.tolist(), table.index.tolist(), table.fillna("").to_numpy().tolist()) == (
+        literal(file)
+    )
+    assert table.loc[12].isna().tolist() == [False, True, True]
+    assert 8502 not in table.index
+    lines[8900] = "8900,x,y,z"
+    file.write_text("a,b,c\n" + "\n".join(lines))
+    with pytest.raises(UserError, match=":8902: has 4 cells where the header has 3"):
+        read_table(file)
+
+
+def test_the_first_wrong_row_is_named_whatever_is_wrong_with_it(tmp_path):
+    file = tmp_path / "table.csv"
+    file.write_text("a,,b\n1,,2\n1,z,2\n1,,2,3\n")
+    with pytest.raises(UserError, match=":3: column 2 holds 'z', but has no name"):
+        read_table(file)
+    file.write_text("a,,b\n1,,2\n1,,2,3\n1,z,2\n")
+    with pytest.raises(UserError, match=":3: has 4 cells where the header has 3"):
+        read_table(file)
+
+
+def test_every_kind_of_parquet_column_is_text(tmp_path):
+    file = tmp_path / "table.parquet"
+    columns = {
+        "name": pa.array([" a ", "", None]),
+        "kind": pa.array(["x", None, "x"]).dictionary_encode(),
+        "day": pa.array([datetime.date(2020, 1, 2), None, None]),
+        "count": pa.array([3, None, -1], pa.int8()),
+        "price": pa.array([Decimal("1.50"), None, None]),
+        "nothing": pa.nulls(3),
+        "half": pa.array([0.5, np.nan, 2.0], pa.float32()),
+    }
+    pq.write_table(pa.table(columns), file)
+    table = read_table(file)
+    assert table.index.tolist() == [1, 3]
+    assert table.fillna("").to_numpy().tolist() == [
+        ["a", "x", "2020-01-02", "3", "1.50", "", "0.5"],
+        ["", "x", "", "-1", "", "", "2"],
+    ]
+    assert next(rows_of(file)) == (0, list(columns))

@@ -14,7 +14,7 @@ import typer.core
 
 from xaibench import __version__
 from xaibench.atomic import refusal
-from xaibench.cli import board, check, data, new, plugins, run, show, verify
+from xaibench.cli import board, check, data, init, new, plugins, run, show, verify
 from xaibench.errors import PluginError, UserError
 
 
@@ -38,7 +38,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (run.app, plugins.app, show.app, new.app, check.app, board.app, verify.app):
+for commands in (
+    run.app,
+    init.app,
+    plugins.app,
+    show.app,
+    new.app,
+    check.app,
+    board.app,
+    verify.app,
+):
     app.add_typer(commands)
 app.add_typer(data.app, name="data")
 

@@ -18,8 +18,6 @@ from xaibench.cli.options import Plugins
 from xaibench.progress import for_terminal
 
 if TYPE_CHECKING:  # help and messages need not wait for it
-    import pandas as pd
-
     from xaibench.datasets.base import Dataset
     from xaibench.types import Data
 
@@ -36,18 +34,26 @@ NAMED = 10  # bad files, patients or pictures that are printed; the files name a
 class Request:
     """Which data set a command is about, and where files go."""
 
-    name: Annotated[str, typer.Argument(metavar="NAME", help="see `xaibench list --kind dataset`")]
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|CONFIG", help="a data set of `xaibench list`, or a YAML file with one"
+        ),
+    ]
     root: Annotated[
         Path | None, typer.Option("--root", metavar="DIR", help="the data set's parameter `root`")
     ] = None
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="any parameter, as in a config; repeatable"
+            "--set", metavar="KEY=VALUE", help="any parameter of the data set; repeatable"
         ),
     ] = None
     plugins: Plugins = None
-    seed: Annotated[int, typer.Option(min=0, help="of every random draw")] = 42
+    said_seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="of every random draw; default the config's, or 42"),
+    ] = None
     cache: Annotated[
         Path, typer.Option("--cache", metavar="DIR", help="what is kept; `run` looks in OUT/cache")
     ] = Path("results/cache")
@@ -55,6 +61,14 @@ class Request:
         Path | None,
         typer.Option("--out", metavar="DIR", help="where files go; default results/data/TRUE_NAME"),
     ] = None
+
+    @property
+    def seed(self) -> int:
+        from xaibench.config.reading import is_config, seed_of
+
+        if self.said_seed is not None:
+            return self.said_seed
+        return seed_of(Path(self.name)) if is_config(self.name) else 42
 
     def dataset(self, with_files: bool = True) -> Dataset:
         from xaibench.config.reading import load_dataset
@@ -64,8 +78,9 @@ class Request:
 
     def data(self) -> Data:
         self.check_folders()
+        seed = self.seed  # before the files are looked at, as a config's mistakes are
         with for_terminal() as progress:
-            return self.dataset().open(seed=self.seed, cache=self.cache, progress=progress)
+            return self.dataset().open(seed=seed, cache=self.cache, progress=progress)
 
     def check_folders(self) -> None:
         """Raise UserError where files cannot go where they shall."""
@@ -97,7 +112,7 @@ def _command(without: Collection[str] = ()) -> Callable[[Callable], Callable]:
     return register
 
 
-@_command(without=("seed", "out"))
+@_command(without=("said_seed", "out"))
 def get(asked: Request) -> None:
     """Fetch a data set's files where that can be done, else say where and how they are had."""
     with for_terminal() as progress:
@@ -128,7 +143,7 @@ def stats(
     rows = shown.itertuples(index=False)
     write_text(folder / "stats.csv", table.to_csv(index=False))
     write_text(folder / "stats.md", page(called, list(shown.columns), rows, notes, numbers=False))
-    _print(shown, notes)
+    _print(data, notes)
     if len(sample.table):
         heading = f"{called}: {len(sample.table)} random images"
         heading += " that have a mask" * masks_only + f", seed {asked.seed}"
@@ -175,8 +190,7 @@ def split(asked: Request) -> None:
     from xaibench.imaging.splits import write_manifests
 
     data = asked.data()
-    shown = survey.readable(survey.label_table(data))
-    _print(shown.drop(columns=["height", "width"]), survey.notes(data))
+    _print(data, survey.notes(data))
     twice = survey.groups_in_two_splits(data)
     print(f"Patients in two splits: {len(twice)}")
     if len(twice):
@@ -195,10 +209,15 @@ def check(
         float, typer.Option(min=0, max=1, help="the share of files that may be bad")
     ] = 0.0,
 ) -> None:
-    """Read every file and name the bad ones; exit code 1 where their share is not allowed."""
+    """Read every file; name the bad ones, and what may be wrong with splits, labels and patients.
+
+    Exit code 1 where the share of bad files is not allowed.
+    """
     import pandas as pd
 
     from xaibench.imaging.inspection.odd_pictures import odd_pictures
+    from xaibench.imaging.inspection.survey import groups_in_two_splits
+    from xaibench.imaging.inspection.warnings import SOUND, warnings_of
 
     asked.check_folders()
     dataset = asked.dataset()
@@ -207,29 +226,33 @@ def check(
         dataset = dataclasses.replace(dataset, allowed_bad=1.0)
     with for_terminal() as progress:
         data = dataset.open(seed=asked.seed, cache=asked.cache, progress=progress)
-        blank, twice = odd_pictures(data, progress)
+        odd = odd_pictures(data, progress)
     found = data.facts.get("bad_files", {})
     bad = pd.DataFrame(found.items(), columns=["path", "reason"])
     folder = asked.folder(data.name)
-    for file, table in {"bad": bad, "blank": blank, "duplicates": twice}.items():
+    tables = {"bad": bad, "blank": odd.blank, "duplicates": odd.twice}
+    tables |= {"contradictory": odd.contradictory, "patients": groups_in_two_splits(data)}
+    for file, table in tables.items():
         write_text(folder / f"{file}.csv", table.to_csv(index=False))
     total = len(bad) + sum(map(len, data.splits.values()))
     print(f"{data.name}: {len(bad)} of {total} images are bad (allowed: {allowed_bad:.1%})")
     _list(f"{row.path}: {row.reason}" for row in bad.itertuples())
-    if len(blank):
-        print(f"Warning: blank pictures: {len(blank)}")
-        _list(f"{row.id} ({row.split})" for row in blank.itertuples())
-    if len(twice):
-        same = twice.groupby("picture")
-        print(f"Warning: pictures in more than one split: {len(same)}")
-        _list(", ".join(f"{r.id} ({r.split})" for r in rows.itertuples()) for _, rows in same)
+    warned = warnings_of(data, odd)
+    for warning in warned:
+        print(f"Warning: {warning.what}")
+        _list(warning.cases)
+    if not warned:
+        print(SOUND)
     print(f"Written: {folder}")
     if len(bad) > allowed_bad * total:
         raise typer.Exit(1)
 
 
-def _print(table: pd.DataFrame, notes: Iterable[str]) -> None:
-    print(table.to_string(index=False))
+def _print(data: Data, notes: Iterable[str]) -> None:
+    from xaibench.imaging.inspection.overview import headline, overview
+
+    print(headline(data))
+    print(overview(data).to_string())
     for note in notes:
         print(note)
 

@@ -7,6 +7,7 @@ for ``plugins`` and what a plugin lists in ``beside``: there a file beside the c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,20 +83,59 @@ def load_dataset(
     *,
     with_files: bool = True,
 ) -> Dataset:
-    """Return a data set by name, its parameters checked as in a config.
+    """Return a data set by name, or a config's, its parameters checked as in a config.
 
     Args:
+        name: of a plugin, or a config's file: of this, the data set alone is looked at.
         root: the parameter of that name; None leaves it at its default.
         overrides: ``key=value`` each, the value as YAML.
         plugins: plugin files beside the installed ones.
         with_files: also check what the parameters name, such as files that must be there.
     """
-    cls = Registry(plugins).load("dataset", name)
-    document = Document.said(name, {} if root is None else {"root": str(root)}, overrides)
-    dataset = checked(cls, document.data, document, ())
+    place: Place = ()
+    if is_config(name):
+        place = ("dataset",)
+        said = [] if root is None else [f"dataset.root={json.dumps(str(root))}"]
+        document = Document.read(Path(name), said + [f"dataset.{word}" for word in overrides])
+        if not isinstance(document.data.get("dataset"), dict):
+            raise document.error((), "has no section `dataset`")
+        files = document.data.get("plugins") or []
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+            raise document.error(("plugins",), "must be a list of files")
+        own = [_plugin_file(at, document) for at in range(len(files))]
+        cls, parameters = _class("dataset", place, document, Registry([*own, *plugins]))
+    else:
+        registry = Registry(plugins)
+        if name not in registry.names("dataset") and Path(name).exists():
+            raise UserError(
+                f"{name} is no data set and no config; `xaibench init {name}` writes a config for "
+                "what lies there"
+            )
+        cls = registry.load("dataset", name)
+        document = Document.said(name, {} if root is None else {"root": str(root)}, overrides)
+        parameters = document.data
+    dataset = checked(cls, parameters, document, place)
     if with_files:
-        _validate(dataset, document.data, document, ())
+        _validate(dataset, parameters, document, place)
     return dataset
+
+
+def is_config(name: str) -> bool:
+    """Return whether what is said is a config's file, and no plugin's name."""
+    return name.endswith((".yaml", ".yml"))
+
+
+def seed_of(path: Path) -> int:
+    """Return the seed that a config says, or the one that it has by default.
+
+    Raises:
+        UserError: it says something else.
+    """
+    document = Document.read(path)
+    seed = document.data.get("seed", PlainConfig.model_fields["seed"].default)
+    if type(seed) is not int or seed < 0:
+        raise document.error(("seed",), f"must be a whole number from 0, got {seed!r}")
+    return seed
 
 
 def _plugin_name(

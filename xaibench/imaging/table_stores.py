@@ -8,6 +8,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from xaibench.errors import UserError
 from xaibench.imaging.table_text import Row, unreadable
 
@@ -56,15 +59,12 @@ def workbook_rows(path: Path) -> Iterator[Row]:
             yield number, cells
 
 
-def parquet_rows(path: Path) -> Iterator[Row]:
-    """Yield the names of the columns as row 0, and the rows, from 1; a null is ``""``.
+def parquet_columns(path: Path) -> tuple[list[str], list[pa.Array]]:
+    """Return the names of the columns, and each as text; a null is ``""`` or null.
 
     Raises:
         UserError: the file is no Parquet file, or a column holds lists or structures.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
@@ -73,10 +73,13 @@ def parquet_rows(path: Path) -> Iterator[Row]:
     for field in table.schema:
         if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
             raise unreadable(path, f"the column {field.name!r} holds {field.type}", "leave it out")
-    yield 0, list(table.column_names)
-    columns = [column.to_pylist() for column in table.columns]
-    for number, row in enumerate(zip(*columns, strict=True), 1):
-        yield number, [_as_text(value) for value in row]
+    return list(table.column_names), [_text_column(column) for column in table.columns]
+
+
+def _text_column(column: pa.ChunkedArray) -> pa.Array:
+    encoded = pa.array(column.combine_chunks()).dictionary_encode()
+    texts = [_as_text(value) for value in encoded.dictionary.to_pylist()]
+    return pa.array(texts, pa.large_string()).take(encoded.indices)
 
 
 def _as_text(value: object) -> str:

@@ -25,7 +25,7 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 _SEEN = 1000  # bytes from which UTF-16 without a mark is told
-_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f]")
+_NO_TEXT = bytes([*range(0x09), *range(0x0E, 0x20)])
 _MANY = re.compile(r"[^\x00-\x7f]{4}")
 _QUOTED = re.compile(r'"[^"]*"?')
 _LONGEST = 10_000_000  # characters of a cell
@@ -64,20 +64,22 @@ class TableText:
         except OSError as error:
             raise unreadable(path, error.strerror or str(error)) from None
         text, encoding = _decoded(path, data)
-        if found := _NO_TEXT.search(text):
-            line = _line_of(text, found.start())
-            raise unreadable(
-                path, f"line {line} holds the character {found[0]!r}, which is no text"
-            )
-        lines = io.StringIO(text, newline="").readlines()
-        header = next(
-            (number for number, line in enumerate(lines) if line.strip("\r\n\t;, ")), None
-        )
-        if header is None:
+        _check_text(path, text)
+        lines = enumerate(io.StringIO(text, newline=""), 1)
+        at, header = next((pair for pair in lines if pair[1].strip("\r\n\t;, ")), (0, ""))
+        if not at:
             raise unreadable(path, "it is empty")
-        if said := _SEPARATOR_SAID.match(lines[header].strip("\r\n")):  # Excel's own first line
-            return cls(path, text, encoding, said[1], header + 2)
-        return cls(path, text, encoding, _separator(lines[header], columns), header + 1)
+        if said := _SEPARATOR_SAID.match(header.strip("\r\n")):  # Excel's own first line
+            return cls(path, text, encoding, said[1], at + 1)
+        return cls(path, text, encoding, _separator(header, columns), at)
+
+    def head(self) -> tuple[list[str], int]:
+        """Return the cells of a header without quotes, and where in the text the rows begin."""
+        lines = io.StringIO(self.text, newline="")
+        for _ in range(self.header - 1):
+            lines.readline()
+        line = lines.readline()
+        return next(csv.reader([line], delimiter=self.separator), []), lines.tell()
 
     def rows(self) -> Iterator[Row]:
         """Yield the header and each row with any cell that is not empty; cells as they stand.
@@ -157,5 +159,10 @@ def _unmarked(data: bytes) -> str:
     return "utf-8"
 
 
-def _line_of(text: str, at: int) -> int:
-    return len(text[:at].splitlines()) or 1
+def _check_text(path: Path, text: str) -> None:
+    plain = text.encode()  # each of these characters is one byte, and part of no other
+    if len(plain.translate(None, _NO_TEXT)) == len(plain):
+        return
+    at, found = next((at, c) for at, c in enumerate(text) if c in _NO_TEXT.decode())
+    line = len(text[:at].splitlines()) or 1
+    raise unreadable(path, f"line {line} holds the character {found!r}, which is no text")

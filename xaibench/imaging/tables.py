@@ -12,7 +12,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from xaibench.errors import UserError, nearest
-from xaibench.imaging.table_stores import parquet_rows, workbook_rows
+from xaibench.imaging.table_columns import Columns
+from xaibench.imaging.table_stores import parquet_columns, workbook_rows
 from xaibench.imaging.table_text import SEPARATORS, Row, TableText, unreadable
 
 NOT_AVAILABLE = frozenset(
@@ -22,6 +23,7 @@ NOT_AVAILABLE = frozenset(
 
 _SHOWN = 12  # columns named in an error
 _COMMA = re.compile(r"[-+]?\d*,\d+")
+_EXCEL, _PARQUET = b"PK\x03\x04", b"PAR1"
 # What a file begins with says more than its name does.
 _NO_TABLE = (
     (b"\xd0\xcf\x11\xe0", "it is an Excel file of the old kind", "save it as .xlsx or CSV"),
@@ -50,34 +52,47 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
         UserError: the file cannot be read, has no row, lacks a column or has one twice, or a row
             has more cells than the header; the message names file, line and column.
     """
-    rows = rows_of(path, columns or ())
-    at, header = next(rows, (1, []))
-    names = [name.strip() for name in header]
-    known = [name for name in names if name]
-    _check_names(path, at, known, columns or ())
-    lines, found = [], []
-    for line, cells in rows:
-        if any(cell.strip() for cell in cells[len(names) :]):
-            raise UserError(
-                f"{path}:{line}: has {len(cells)} cells where the header has {len(names)}"
-                f"{_told(path, columns or ())}; put text that holds the separator in quotes, and "
-                "write decimals with a point"
-            )
-        lines.append(line)
-        texts = [cell.strip() for cell in cells[: len(names)]]
-        for number, (name, text) in enumerate(zip(names, texts, strict=False), 1):
-            if text and not name and number > 1:  # the first may be pandas' index
-                raise UserError(
-                    f"{path}:{line}: column {number} holds {text!r}, but has no name; name or "
-                    "remove it"
-                )
-        found.append([text or np.nan for text in texts] + [np.nan] * (len(names) - len(texts)))
-    if not found:
+    table = _columns(path, columns or ())
+    names = [name.strip() for name in table.header]
+    _check_names(path, table.line, [name for name in names if name], columns or ())
+    _check_cells(path, table, names, columns or ())
+    if not len(table.lines):
         raise unreadable(path, "it has no row below its header")
-    index = pd.Index(lines, name="line")
-    kept = [number for number, name in enumerate(names) if name]
-    return pd.DataFrame(
-        {names[number]: [row[number] for row in found] for number in kept}, index, dtype=object
+    index = pd.Index(table.lines, name="line")
+    found = {name: table.column(at) for at, name in enumerate(names) if name}
+    return pd.DataFrame(found, index, dtype=object)
+
+
+def _columns(path: Path, columns: Sequence[str]) -> Columns:
+    begin = _begin(path)
+    if begin.startswith(_PARQUET):
+        header, arrays = parquet_columns(path)
+        lines = np.arange(1, 1 + len(arrays[0]) if arrays else 1)
+        return Columns.of_arrays(0, header, lines, arrays)
+    if begin.startswith(_EXCEL) or _no_table(begin):
+        return Columns.of_rows(rows_of(path, columns))
+    return Columns.of_text(TableText.read(path, columns))
+
+
+def _check_cells(path: Path, table: Columns, names: list[str], columns: Sequence[str]) -> None:
+    """Raise UserError for the first row with a cell in a column that has no name."""
+    nameless = [at for at in range(1, len(table.cells)) if at >= len(names) or not names[at]]
+    rows = {at: row for at in nameless if (row := table.first(at)) is not None}
+    if not rows:
+        return
+    row = min(rows.values())
+    held = [at for at, column in enumerate(table.cells) if column[row].is_valid]
+    line = f"{path}:{table.lines[row]}"
+    if held[-1] >= len(names):
+        raise UserError(
+            f"{line}: has {held[-1] + 1} cells where the header has {len(names)}"
+            f"{_told(path, columns)}; put text that holds the separator in quotes, and "
+            "write decimals with a point"
+        )
+    at = next(at for at in held if at in rows)
+    raise UserError(
+        f"{line}: column {at + 1} holds {table.cells[at][row].as_py()!r}, but has no name; name or "
+        "remove it"
     )
 
 
@@ -91,13 +106,12 @@ def rows_of(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
         UserError: the file cannot be read.
     """
     begin = _begin(path)
-    for mark, why, mend in _NO_TABLE:
-        if begin.startswith(mark):
-            raise unreadable(path, why, mend)
-    if begin.startswith(b"PK\x03\x04"):
+    if said := _no_table(begin):
+        raise unreadable(path, *said)
+    if begin.startswith(_EXCEL):
         rows = workbook_rows(path)
-    elif begin.startswith(b"PAR1"):
-        rows = parquet_rows(path)
+    elif begin.startswith(_PARQUET):
+        rows = _columns(path, columns).rows()
     else:
         rows = TableText.read(path, columns).rows()
     first = next(rows, None)
@@ -129,6 +143,11 @@ def _begin(path: Path) -> bytes:
         raise unreadable(path, error.strerror or str(error)) from None
 
 
+def _no_table(begin: bytes) -> Sequence[str] | None:
+    """Return what a file is that is no table, and what to do; None of one that may be."""
+    return next((said for mark, *said in _NO_TABLE if begin.startswith(mark)), None)
+
+
 def _check_names(path: Path, line: int, names: list[str], columns: Sequence[str]) -> None:
     for name in columns:
         if name not in names:
@@ -143,7 +162,7 @@ def _check_names(path: Path, line: int, names: list[str], columns: Sequence[str]
 
 def _told(path: Path, columns: Sequence[str]) -> str:
     """Return `` (read as comma-separated utf-8)``; nothing of other formats."""
-    if _begin(path).startswith((b"PK\x03\x04", b"PAR1")):
+    if _begin(path).startswith((_EXCEL, _PARQUET)):
         return ""
     text = TableText.read(path, columns)
     return f" (read as {SEPARATORS[text.separator]}-separated {text.encoding})"

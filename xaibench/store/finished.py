@@ -17,6 +17,9 @@ from xaibench.store.merging import merge
 from xaibench.store.schema import KEYS, SEED, maps_of_seed
 from xaibench.store.training_seeds import of_first, seeds_of
 
+_NAMES = ("dataset", "split", "model", "explainer", "metric", "label", "target", "a", "b")
+"""Columns of names in tables of text."""
+
 
 def true_name(dataset: str) -> str:
     """Return the data set's name, with the word "generated" where the images are."""
@@ -95,7 +98,13 @@ class FinishedRun:
         return read_parquet(self.folder / name) if self.has(name) else None
 
     def csv(self, name: str) -> pd.DataFrame | None:
-        return pd.read_csv(self.folder / name) if self.has(name) else None
+        """Return a table of the run; None without it. Names are text: a class may be ``1``."""
+        if not self.has(name):
+            return None
+        table = pd.read_csv(self.folder / name)
+        text = pd.read_csv(self.folder / name, dtype=str, keep_default_na=False, na_values=[""])
+        names = [column for column in _NAMES if column in table]
+        return table.assign(**{column: text[column] for column in names})
 
     def write(self, name: str, text: str) -> None:
         write_text(self.folder / name, text)

@@ -1,26 +1,39 @@
-"""What is odd about the pictures of a data set: blank ones, and the same one in two splits."""
+"""What is odd about the pictures of a data set: blank ones, and the same one twice."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from xaibench.imaging.inspection.samples import label_text
 from xaibench.progress import Progress
 from xaibench.types import Data
 
 _BLOCK = 256
 
 
-def odd_pictures(data: Data, progress: Progress) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the blank pictures and the repeated ones, as a model would get them.
+@dataclass(frozen=True, eq=False)
+class OddPictures:
+    """Pictures that are odd, as a model would get them.
 
-    Returns:
-        The pictures whose pixels are all equal: ``split``, ``id``. And the pictures that stand in
-        more than one split, pixel for pixel: ``picture`` (a number for each), ``split``, ``id``,
-        ``group``; a model that learned one in training is not tested by its copy.
+    Attributes:
+        blank: those whose pixels are all equal: ``split``, ``id``.
+        twice: those that stand in more than one split, pixel for pixel: ``picture`` (a number for
+            each), ``split``, ``id``, ``group``, ``label``; a model that learned one in training is
+            not tested by its copy.
+        contradictory: those that stand twice with different labels, wherever; as ``twice``.
     """
+
+    blank: pd.DataFrame
+    twice: pd.DataFrame
+    contradictory: pd.DataFrame
+
+
+def odd_pictures(data: Data, progress: Progress) -> OddPictures:
+    """Read every image, and return the odd ones."""
     rows = []
     with progress.stage("Reading every image", sum(map(len, data.splits.values()))) as advance:
         for name, split in data.splits.items():
@@ -31,6 +44,7 @@ def odd_pictures(data: Data, progress: Progress) -> tuple[pd.DataFrame, pd.DataF
                     rows.append(
                         {
                             "split": name,
+                            "at": at,
                             "id": str(split.ids[at]),
                             "group": str(split.groups[at]),
                             "blank": bool(image.min() == image.max()),
@@ -40,8 +54,25 @@ def odd_pictures(data: Data, progress: Progress) -> tuple[pd.DataFrame, pd.DataF
                 advance(len(indices))
     table = pd.DataFrame(rows)
     blank = table.loc[table["blank"], ["split", "id"]].reset_index(drop=True)
-    twice = table[table.groupby("content")["split"].transform("nunique") > 1]
-    twice = twice[~twice["blank"]]  # blank pictures are told already, and all look the same
-    numbers = twice.groupby("content", sort=False).ngroup() + 1
-    twice = twice.assign(picture=numbers).sort_values("picture", kind="stable")
-    return blank, twice[["picture", "split", "id", "group"]].reset_index(drop=True)
+    # Blank pictures are told already, and all look the same.
+    copies = table[~table["blank"] & table["content"].duplicated(keep=False)]
+    copies = copies.assign(label=[_label(data, row) for row in copies.itertuples()])
+    several = lambda column: copies.groupby("content")[column].transform("nunique") > 1
+    return OddPictures(
+        blank, _numbered(copies[several("split")]), _numbered(copies[several("label")])
+    )
+
+
+def _label(data: Data, row: object) -> str:
+    label = data.splits[row.split].labels[row.at]
+    if data.task == "regression":
+        return ", ".join(
+            f"{name} {value:g}" for name, value in zip(data.classes, label, strict=True)
+        )
+    return label_text(data, label)
+
+
+def _numbered(copies: pd.DataFrame) -> pd.DataFrame:
+    numbers = copies.groupby("content", sort=False).ngroup() + 1
+    shown = copies.assign(picture=numbers).sort_values("picture", kind="stable")
+    return shown[["picture", "split", "id", "group", "label"]].reset_index(drop=True)

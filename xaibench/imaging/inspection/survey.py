@@ -76,7 +76,7 @@ def notes(data: Data) -> list[str]:
     said = []
     if not any((split.groups != split.ids).any() for split in data.splits.values()):
         said.append("No patients are known: each image is a group of its own.")
-    if uncertain := data.facts.get("uncertain_labels"):
+    if uncertain := {k: n for k, n in data.facts.get("uncertain_labels", {}).items() if n}:
         told = ", ".join(f"{label} {count}" for label, count in uncertain.items())
         said.append(f"Called uncertain in the data set's table, before its policy: {told}.")
     return said

@@ -1,0 +1,1 @@
+"""What a user's own images are, told from what lies there: for a config to begin with."""
