@@ -10,6 +10,7 @@ import pytest
 from matplotlib.text import Annotation
 
 from xaibench.figures import cost
+from xaibench.figures.base import style
 from xaibench.figures.cost import front
 from xaibench.leaderboards.summary import summarise
 from xaibench.store.schema import KEYS
@@ -194,3 +195,17 @@ def test_of_many_explainers_only_the_front_and_controls_have_names(summary, cost
         assert len(intervals) == len(names)
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert ("not on the front" in legend) == (more == 13)
+
+
+@pytest.mark.parametrize(
+    ("cheapest", "some"), [(1e-4, {"10⁻⁴", "10⁻²", "10⁰"}), (0.0, {"0", "10⁰", "10¹"})]
+)
+def test_ticks_are_powers_of_ten_in_plain_text(summary, costs, cheapest, some):
+    dearest = 0.3 if cheapest else 90.0
+    changed = costs.assign(seconds=[2e-4 if cheapest else 3.0, cheapest, dearest, 0.01])
+    figure = cost.draw(summary, changed, HEADING)
+    with style():
+        figure.draw_without_rendering()
+    labels = {label.get_text() for label in figure.axes[0].get_xticklabels()}
+    assert some <= labels
+    assert not any(sign in label for label in labels for sign in "$\\{")

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from xaibench.figures import sheet
-from xaibench.figures.base import shortened
+from xaibench.figures.base import save, shortened
 from xaibench.figures.pictures import border, picture
 
 
@@ -92,3 +92,13 @@ def test_names_that_are_equal_are_told_apart_by_their_folders(legible):
 )
 def test_long_names_keep_their_ends(name, letters, short):
     assert shortened(name, letters) == short
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "$x^{$", "正常", "new\nline", "\x1b[31m", "😀"])
+def test_a_name_is_text_whatever_stands_in_it(tmp_path, name):
+    images = np.zeros((1, 8, 8, 1), np.uint8)
+    figure = sheet.draw(images, table(1, label=name).assign(id=name), {}, name)
+    files = save(
+        figure, tmp_path, "sheet"
+    )  # a formula, or a letter that the font lacks, would raise
+    assert all(file.stat().st_size > 1000 for file in files)
