@@ -114,6 +114,9 @@ def test_numbers_are_a_regression(root):
     assert (data.task, data.classes) == ("regression", ("age",))
     found = labels_by_id(data)
     assert [found[path][0] for path in table["path"]] == [at + 0.5 for at in range(48)]
+    assert "positives" not in data.facts  # an age is neither
+    for name, split in data.splits.items():
+        assert data.facts["means"][name] == {"age": pytest.approx(split.labels.mean())}
 
 
 def test_files_by_a_pattern(root):
@@ -135,6 +138,22 @@ def test_the_folders_of_another_computer_are_left_out(root, lead):
     assert set(labels_by_id(data)) == {path.name for path in root.glob("*.png")}
     said = [line for line in heard.lines if "are not below" in line]
     assert len(said) == (".." not in lead)
+
+
+def test_files_are_found_by_name_in_any_folder(root):
+    for at, file in enumerate(sorted(root.glob("*.png"))):
+        (root / f"part_{at % 3}").mkdir(exist_ok=True)
+        file.rename(root / f"part_{at % 3}" / file.name)
+    data = opened(root, label="class", file="**/{}")
+    assert len(labels_by_id(data)) == 48
+    assert {path.split("/")[0] for path in labels_by_id(data)} == {"part_0", "part_1", "part_2"}
+    copy = root / "copy" / "p00_0.png"
+    copy.parent.mkdir()
+    copy.write_bytes((root / "part_0" / "p00_0.png").read_bytes())
+    with pytest.raises(UserError, match=r"p00_0.png lies in two places, .*; remove the copy"):
+        opened(root, label="class", file="**/{}")
+    copy.rename(copy.with_name("nobody's.png"))  # no row names it
+    assert len(labels_by_id(opened(root, label="class", file="**/{}"))) == 48
 
 
 def test_a_path_never_leads_out_of_the_root(root):

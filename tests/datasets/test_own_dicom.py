@@ -56,6 +56,14 @@ def write(file: Path, label: int, patient: int, number: int) -> None:
     header.save_as(file, enforce_file_format=True)
 
 
+class Heard(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
 SECRETS = (*NAMES, *BIRTHS, "MRN-", "20240517", "ACC778812", "Elsewhere", "Lindqvist")
 
 
@@ -69,6 +77,22 @@ def root(tmp_path) -> Path:
                     tmp_path / "scans" / name / f"{patient}{number}{ending}", label, patient, number
                 )
     return tmp_path / "scans"
+
+
+def test_a_header_without_a_patient_is_said_and_the_others_count(root, tmp_path):
+    for file in (root / "normal" / "00.dcm", root / "square" / "01"):
+        header = pydicom.dcmread(file)
+        del header.PatientID
+        header.save_as(file)
+    heard = Heard()
+    dataset = ImageFolder(root=root, channels=1, resize=ResizeOptions(SIDE))
+    data = dataset.open(seed=0, cache=tmp_path / "cache", progress=heard)
+    (said,) = [line for line in heard.lines if line.startswith("patients: not known")]
+    assert "each of 2 of 32 images counts as a patient of its own" in said
+    groups = [group for split in data.splits.values() for group in split.groups]
+    assert len(groups) == 32
+    assert len(set(groups)) == 2 * PATIENTS + 2
+    assert {"normal/00.dcm", "square/01"} < set(groups)
 
 
 def test_the_header_tells_patients_and_the_picture_is_the_standards(root, tmp_path):

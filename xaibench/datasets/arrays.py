@@ -94,7 +94,7 @@ class Arrays(Dataset):
         )
         wholes = whole_splits(parts, known.of, ArrayMasks(), progress, bits=self.bits)
         if self.groups is None:
-            progress.say(patients.UNKNOWN)
+            patients.say_unknown(progress, "`groups: ARRAY`")
         sums = checksums(files, cache, progress)
         asked = repr([sorted(sums.items()), self.images, self.labels, self.groups, self.masks])
         return array_data(

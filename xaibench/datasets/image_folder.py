@@ -81,7 +81,8 @@ class ImageFolder(OwnPictures):
         paths = found.table["path"].tolist()
         if self.groups is not None:
             return patients.by_table(paths, read_table(self.groups), self.groups)
-        return patients.of_files(self.root, paths, self.patient, progress)
+        mend = "`patient: REGEX` or `groups: TABLE`"
+        return patients.of_files(self.root, paths, self.patient, mend, progress)
 
     def _with_masks(self, records: Records, cache: Path, progress: Progress) -> Records:
         if self.masks is None:

@@ -43,8 +43,8 @@ class ImageTable(OwnPictures):
     """One's own images with a table: CSV, TSV, Excel or Parquet, its columns named here.
 
     ``table`` lies below ``root`` or where it is said to. The image of a row is ``file`` with the
-    cell of the column ``path`` for ``{}``: ``images/{}.png``. First folders that are of another
-    computer are left out, which is said.
+    cell of the column ``path`` for ``{}``: ``images/{}.png``; ``**/{}`` is a file of that name in
+    any folder. First folders that are of another computer are left out, which is said.
 
     Labels: ``label`` is a column of one class's name, or with ``separator: "|"`` of a list of
     names; ``labels`` are several columns of 0 and 1. With ``regression: true`` either holds
@@ -108,7 +108,8 @@ class ImageTable(OwnPictures):
         return replace(self, root=root, table=Path("table.csv"), **asked)
 
     def records(self, cache: Path, progress: Progress) -> Records:
-        file = self.table if self.table.is_file() else self.root / self.table
+        below = self.root / self.table
+        file = below if below.is_file() else self.table
         found = read_images(self.root, file, self._columns(), progress)
         rows, images = found.table, self._one_a_row(found.table, file)
         known = pd.DataFrame({"path": images[PATH].to_numpy()})
@@ -172,7 +173,8 @@ class ImageTable(OwnPictures):
             if (empty := images[self.group].isna()).any():
                 raise UserError(f"{file}:{empty.idxmax()}: has nothing in {self.group!r}")
             return images[self.group].tolist()
-        return patients.of_files(self.root, images[PATH].tolist(), self.patient, progress)
+        mend = "`group: COLUMN` or `patient: REGEX`"
+        return patients.of_files(self.root, images[PATH].tolist(), self.patient, mend, progress)
 
     def _masks(
         self, rows: pd.DataFrame, images: pd.DataFrame, cache: Path, progress: Progress

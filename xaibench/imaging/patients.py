@@ -15,26 +15,38 @@ from xaibench.imaging.many_files import of_each
 from xaibench.progress import Progress
 
 _NAMED = 3
-UNKNOWN = (
-    "patients: not known, so that each image counts as a patient of its own; where several are of "
-    "one, they leak from training to test: name them by `patient: REGEX` or `groups: TABLE`"
-)
-"""What is said, loudly, where nobody says of whom the images are."""
+
+
+def say_unknown(progress: Progress, mend: str, which: str = "each image") -> None:
+    """Say, loudly, that nobody says of whom images are.
+
+    Args:
+        mend: the parameters by which it can be said.
+        which: images they are.
+    """
+    progress.say(
+        f"patients: not known, so that {which} counts as a patient of its own; where several are "
+        f"of one, they leak from training to test: name them by {mend}"
+    )
 
 
 def of_files(
-    root: Path, paths: Sequence[str], pattern: str | None, progress: Progress
+    root: Path, paths: Sequence[str], pattern: str | None, mend: str, progress: Progress
 ) -> Sequence[str]:
     """Return the patient of each path below a root: by a pattern, or by the headers of DICOM files.
 
-    Where neither tells, each image is a patient of its own, which is said.
+    Where neither tells, an image is a patient of its own, which is said.
+
+    Args:
+        mend: the parameters by which patients can be named.
     """
     if pattern is not None:
         return by_pattern(paths, pattern)
-    if (told := by_header([root / path for path in paths], progress)) is not None:
-        return told
-    progress.say(UNKNOWN)
-    return paths
+    told = by_header([root / path for path in paths], progress)
+    if unknown := told.count(None):
+        some = f"each of {unknown} of {len(paths)} images"
+        say_unknown(progress, mend, "each image" if unknown == len(paths) else some)
+    return [path if known is None else known for path, known in zip(paths, told, strict=True)]
 
 
 def check_pattern(pattern: str | None) -> None:
@@ -80,15 +92,17 @@ def by_pattern(paths: Sequence[str], pattern: str, needed: str = "") -> list[str
     return [match[which] for match in found]
 
 
-def by_header(files: Sequence[Path], progress: Progress) -> list[str] | None:
-    """Return the patient of each DICOM file, a pseudonym of what its header says.
+def by_header(files: Sequence[Path], progress: Progress) -> list[str | None]:
+    """Return the patient of each file, a pseudonym of what its DICOM header says.
 
     None where a file is no DICOM, or names no patient.
     """
-    if not files or not all(map(is_dicom, files)):
-        return None
-    found = of_each(files, _of_header, progress=progress, title="Patients of DICOM headers")
-    return None if None in found else found
+    dicom = [file for file in files if is_dicom(file)]
+    if not dicom:
+        return [None] * len(files)
+    told = of_each(dicom, _of_header, progress=progress, title="Patients of DICOM headers")
+    known = dict(zip(dicom, told, strict=True))
+    return [known.get(file) for file in files]
 
 
 def _of_header(file: Path) -> str | None:

@@ -88,7 +88,7 @@ def test_of_several_arrays_that_may_be_labels_the_others_are_named(tmp_path):
         ({"a": np.arange(4)}, r"holds no images; has a \(4,\)"),
         ({"images": images(8, 8)}, "has no array of labels beside its images"),
         ({"images": images(8, 8), "labels": np.arange(5)}, "has no array of labels"),
-        ({"images": np.array([{}], object)}, "cannot be read"),
+        ({"images": np.array([{}], object)}, "holds Python objects"),
     ],
 )
 def test_what_cannot_be_told_is_refused(tmp_path, arrays, why):
@@ -102,5 +102,5 @@ def test_a_folder_with_a_file_of_arrays_names_it(tmp_path):
     with pytest.raises(UserError, match=r"name the file of arrays itself: my\.npz"):
         recognise(tmp_path)
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 no more")
-    with pytest.raises(UserError, match=r"broken.npz: cannot be read"):
+    with pytest.raises(UserError, match=r"broken.npz is neither NPZ nor HDF5"):
         recognise(tmp_path / "broken.npz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +91,7 @@ def find_parts(place: Path, files: Sequence[Path], keys: Keys) -> dict[str, Part
         UserError: a file of another kind, or damaged; no images or labels, with what there is;
             arrays of a split that differ in length, splits without train or test.
     """
-    held = _held(files, apart=len(files) > 1 or place.is_dir())
+    held = held_in(place, files)
     parts = {
         split: _part(place, held, keys, split, names)
         for split, names in {**SPLITS, WHOLE: ("",)}.items()
@@ -150,8 +151,13 @@ def _wanted(key: str) -> str:
     return f"{key!r}" if "{split}" in key else f"{key!r}, nor train_{key}"
 
 
-def _held(files: Sequence[Path], *, apart: bool) -> dict[str, Array]:
-    """Return name -> array of whatever the files hold."""
+def held_in(place: Path, files: Sequence[Path]) -> dict[str, Array]:
+    """Return name -> array of whatever the files hold; those of a folder by their file, too.
+
+    Raises:
+        UserError: a file of another kind, or damaged.
+    """
+    apart = len(files) > 1 or place.is_dir()
     held = {}
     for file in files:
         for name, stored in _arrays(file).items():
@@ -165,15 +171,11 @@ def _arrays(file: Path) -> Mapping[str, np.ndarray | h5py.Dataset]:
         raise UserError(f"file: {file} is not there (working directory {Path.cwd()})")
     suffix = file.suffix.lower()
     if suffix == ".npy":
-        return {"": _loaded(file)}
+        return {"": _of_npy(file)}
     if suffix in (".h5", ".hdf5") or h5py.is_hdf5(file):
         return _datasets(opened(file))
     if zipfile.is_zipfile(file):
-        loaded = _loaded(file)
-        try:
-            return {name: loaded[name] for name in loaded.files}
-        except (ValueError, OSError, zipfile.BadZipFile) as error:
-            raise _unreadable(file, error) from None
+        return _of_npz(file)
     raise UserError(f"file: {file} is neither NPZ nor HDF5, nor a folder of NPY files")
 
 
@@ -185,11 +187,18 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     return found
 
 
-def _loaded(file: Path) -> np.ndarray | np.lib.npyio.NpzFile:
+def _of_npy(file: Path) -> np.ndarray:
     try:
-        mapped = "r" if file.suffix.lower() == ".npy" else None
-        return np.load(file, mmap_mode=mapped, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise _unreadable(file, error) from None
+
+
+def _of_npz(file: Path) -> dict[str, np.ndarray]:
+    try:  # opened here: NumPy leaves a file open that it cannot read
+        with file.open("rb") as raw, np.load(raw, allow_pickle=False) as loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _unreadable(file, error) from None
 
 

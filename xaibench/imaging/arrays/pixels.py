@@ -67,7 +67,10 @@ def pixels_of(array: Array, bits: int | None, progress: Progress) -> Pixels:
         )
     last, first = shape[-1] in _CHANNELS, len(shape) == 4 and shape[1] in _CHANNELS
     if len(shape) == 4 and not (last or first):
-        raise UserError(f"images: {array.where} is of shape {shape}; must have 1 or 3 channels")
+        raise UserError(
+            f"images: {array.where} is of shape {shape}; must have 1 or 3 channels (of volumes, "
+            "save slices)"
+        )
     return Pixels(array, first and not last, _scale(array, bits, progress))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -12,10 +12,12 @@ from xaibench.errors import UserError, did_you_mean
 from xaibench.imaging.image_files import why_unreadable
 from xaibench.imaging.label_columns import LabelColumns, Labelled, labels_of
 from xaibench.imaging.layouts.folders import SPLIT_FOLDERS
+from xaibench.imaging.picture_files import find_pictures
 from xaibench.imaging.spelling import alike, as_spelled
 from xaibench.imaging.tables import read_table
 from xaibench.progress import Progress
 
+_ANYWHERE = "**/"
 _STEP = 1000  # rows between two reports of progress
 _LOOKED = 1000  # rows by which the leading folders are told
 _HINTED = 3  # files that are not there, of which one alike is looked for
@@ -131,6 +133,12 @@ def _paths(
 ) -> list[str]:
     if (empty := table[asked.path].isna()).any():
         raise UserError(f"{file}:{empty.idxmax()}: has nothing in {asked.path!r}; fill it in")
+    if asked.file.startswith(_ANYWHERE):
+        named = [
+            asked.file.removeprefix(_ANYWHERE).replace("{}", cell) for cell in table[asked.path]
+        ]
+        places = by_name(root, find_pictures(root), named)
+        return [places.get(name, name) for name in named]
     parts = [parts_below(asked.file.replace("{}", cell)) for cell in table[asked.path]]
     found = (
         drop
@@ -146,6 +154,25 @@ def _paths(
         )
     paths = ("/".join(own[drop:] if len(own) > drop else own) for own in parts)
     return [as_spelled(root, path) for path in paths]
+
+
+def by_name(root: Path, files: Sequence[Path], named: Iterable[str]) -> dict[str, str]:
+    """Return the name of a file -> its path below the root.
+
+    Raises:
+        UserError: one of those named lies in two places.
+    """
+    places: dict[str, str] = {}
+    asked = set(named)
+    for file in files:
+        path = file.relative_to(root).as_posix()
+        if file.name in places and file.name in asked:
+            raise UserError(
+                f"{root}: {file.name} lies in two places, {places[file.name]} and {path}; remove "
+                "the copy"
+            )
+        places[file.name] = path
+    return places
 
 
 def parts_below(path: str) -> tuple[str, ...]:

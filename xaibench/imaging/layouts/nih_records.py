@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from xaibench.errors import UserError
 from xaibench.imaging.box_masks import BoxMasks
 from xaibench.imaging.image_files import find_images
 from xaibench.imaging.layouts import nih
+from xaibench.imaging.layouts.image_table import by_name
 from xaibench.imaging.mask_files import FOLDER
 from xaibench.imaging.picture_sets import Asked, Records
 from xaibench.imaging.recipe_folder import GeneratedSet, set_name
@@ -107,18 +107,10 @@ def _table(root: Path, entries: pd.DataFrame, name: str) -> pd.DataFrame:
 
     Beside the entries' columns: ``path`` below ``root``, ``id``, and ``bad`` with the reason.
     """
-    found = [file.relative_to(root) for file in find_images(root)]
-    found = [file for file in found if file.parts[0] != FOLDER]  # masks have names of images
-    counts = Counter(file.name for file in found)
-    if twice := [image for image, count in counts.items() if count > 1]:
-        both = [str(file) for file in found if file.name == twice[0]]
-        raise UserError(
-            f"{root}: {len(twice)} images lie in two places, such as {' and '.join(both[:2])}; "
-            "remove the copies"
-        )
-    files = pd.DataFrame(
-        {"image": [f.name for f in found], "path": [f.as_posix() for f in found]}, dtype=object
-    )
+    # Masks of generated images have the images' names.
+    found = [file for file in find_images(root) if file.relative_to(root).parts[0] != FOLDER]
+    places = by_name(root, found, [file.name for file in found])
+    files = pd.DataFrame({"image": [*places], "path": [*places.values()]}, dtype=object)
     if not files["image"].isin(entries["image"]).any():
         raise UserError(
             f"{root}: none of the {len(entries)} images of {name} lies below it "

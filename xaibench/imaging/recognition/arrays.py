@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from xaibench.errors import UserError
-from xaibench.imaging.hdf5 import opened
+from xaibench.imaging.arrays.files import files_of, held_in
 from xaibench.imaging.recognition.guess import Guess
 from xaibench.imaging.recognition.names import IMAGES, LABEL, MASKS, PATIENT, called
 from xaibench.imaging.recognition.patient_names import UNKNOWN
@@ -28,7 +28,7 @@ def guess_arrays(place: Path) -> Guess:
     Raises:
         UserError: it cannot be read, or has no array of images or none of labels; volumes.
     """
-    held = _held(place)
+    held = {n: array.stored for n, array in held_in(place, files_of(place)).items()}
     bases: dict[str, list[str]] = {}  # name without its split -> arrays
     for name in held:
         match = _OF_SPLIT.fullmatch(name)
@@ -106,23 +106,3 @@ def _take_labels(guess: Guess, names: Sequence[str], held: Mapping[str, Held]) -
             guess.unsure.append(f"{len(classes)} classes; if they are numbers: regression: true")
     if not guess.regression:
         guess.unsure.append("classes have no names; classes: [healthy, ...] gives them, in order")
-
-
-def _held(place: Path) -> Mapping[str, Held]:
-    """Return name -> array; those of HDF5 and NPY stay in their file until they are asked for."""
-    if place.suffix.lower() in (".h5", ".hdf5"):
-        found = {}
-        opened(place).visititems(
-            lambda name, item: found.update({name: item}) if hasattr(item, "dtype") else None
-        )
-        return found
-    try:
-        if place.is_dir():
-            files = sorted(place.glob("*.npy"))
-            return {f.stem: np.load(f, mmap_mode="r", allow_pickle=False) for f in files}
-        if place.suffix.lower() == ".npy":
-            return {place.stem: np.load(place, mmap_mode="r", allow_pickle=False)}
-        with place.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except Exception as error:  # broken bytes fail in nearly any way
-        raise UserError(f"{place}: cannot be read ({' '.join(str(error).split())})") from None
