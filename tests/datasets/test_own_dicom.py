@@ -82,7 +82,7 @@ def root(tmp_path) -> Path:
 def test_a_header_without_a_patient_is_said_and_the_others_count(root, tmp_path):
     for file in (root / "normal" / "00.dcm", root / "square" / "01"):
         header = pydicom.dcmread(file)
-        del header.PatientID
+        del header.PatientID, header.PatientName
         header.save_as(file)
     heard = Heard()
     dataset = ImageFolder(root=root, channels=1, resize=ResizeOptions(SIDE))
