@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ PREFIXES = ("module", "_orig_mod", "model", "net", "network", "backbone", "encod
 """Of names: what DataParallel, torch.compile, Lightning and self-supervised training put first."""
 _ANYWHERE = ("module", "_orig_mod")  # these may stand inside a name as well
 _DEPTH = 5
+_TRIED = 8  # prefixes that nobody knows beforehand
 
 State = Mapping[str, Tensor]
 
@@ -28,7 +30,8 @@ class Fitted:
         before: the prefix that was put on.
         inside: parts that were taken out of the middle of names.
         left: names outside the prefix, of what is no part of the network (a loss, a metric).
-        others: keys under which other weights lie that fit as well, such as ``ema``.
+        others: keys of other weights in the file that fit as well, such as ``ema``; see ``chosen``.
+        fits: how many of their names the network has; 0 where they are of something else.
     """
 
     state: dict[str, Tensor]
@@ -38,6 +41,16 @@ class Fitted:
     inside: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    fits: int = 0
+
+    @property
+    def key(self) -> str:
+        """Where they lay, down to the prefix of their names, but for one that any wrapper puts."""
+        parts = [*self.under.split("."), *self.without.split(".")]
+        parts = [part for part in parts if part]
+        while parts and parts[-1] in _ANYWHERE:
+            parts.pop()
+        return ".".join(parts)
 
     @property
     def said(self) -> str:
@@ -58,27 +71,60 @@ def fitted(tree: object, wanted: State) -> Fitted | None:
     """Return the weights in a checkpoint that fit a network best; None where it holds no tensors.
 
     What fits is counted by names of the same shape, then by names. Of what fits equally well that
-    is taken of whose names the least is changed, and then the first of KEYS.
+    is taken whose prefix is known and of whose names the least is changed, and then the first of
+    KEYS.
     """
     groups = dict(_groups(tree, "", _DEPTH))
-    order = sorted(groups, key=_preference)
-    best: dict[str, Fitted] = {}
-    for under in order:
-        tries = [_renamed(groups[under], under, chain, wanted) for chain in _chains(groups[under])]
-        best[under] = max(tries, key=lambda each: _rank(each, wanted))
-    if not best:
+    tries = [
+        _renamed(groups[under], under, chain, wanted)
+        for under in sorted(groups, key=_preference)
+        for chain in _chains(groups[under], wanted)
+    ]
+    if not tries:
         return None
-    found = max(best.values(), key=lambda each: _rank(each, wanted))  # of equals the first
-    apart = lambda key: (
-        not f"{key}.".startswith(f"{found.under}.")
-        and not (f"{found.under}.".startswith(f"{key}."))
+    tries.sort(key=lambda each: _rank(each, wanted), reverse=True)  # of equals the first
+    found, *rest = tries
+    others: list[Fitted] = []
+    for each in rest:
+        equal = _fits(each, wanted) == _fits(found, wanted)
+        if equal and all(_apart(each, other, wanted) for other in (found, *others)):
+            others.append(each)
+    beside = tuple(each.without for each in others if each.without and each.under == found.under)
+    return replace(
+        found,
+        state={n: t for n, t in found.state.items() if n in wanted or not n.startswith(beside)},
+        left=tuple(name for name in found.left if not name.startswith(beside)),
+        others=tuple(each.key for each in others),
+        fits=_fits(found, wanted)[1],
     )
-    others = tuple(
-        key
-        for key, its in best.items()
-        if key and found.under and apart(key) and _fits(its, wanted) == _fits(found, wanted)
-    )
-    return replace(found, others=others)
+
+
+def fitted_under(key: str, tree: object, wanted: State) -> Fitted | None:
+    """Return the weights under a key, or under keys and a prefix of names joined by dots.
+
+    As ``fitted`` gives them, which names the others. None where no tensors lie there.
+    """
+    flat = dict(_flat(tree, "", _DEPTH)) if isinstance(tree, Mapping) else {}
+    there = {n.removeprefix(f"{key}."): t for n, t in flat.items() if n.startswith(f"{key}.")}
+    its, best = fitted(there, wanted), fitted(tree, wanted)
+    if its is None or best is None:
+        return None
+    found = replace(its, under=f"{key}.{its.under}".rstrip("."))
+    fit = [each for each in (best.key, *best.others) if each not in ("", key, found.key)]
+    return replace(found, others=tuple(fit) if best.fits == its.fits else ())
+
+
+def keys_of(tree: object) -> list[str]:
+    """Return each key of a checkpoint, and each prefix of names, under which tensors lie."""
+    names = dict(_flat(tree, "", _DEPTH)) if isinstance(tree, Mapping) else {}
+    parts = [name.split(".")[:-1] for name in names]
+    return [*dict.fromkeys(".".join(p[:end]) for p in parts for end in range(1, len(p) + 1))]
+
+
+def _apart(one: Fitted, other: Fitted, wanted: State) -> bool:
+    """Say whether two ways to read a checkpoint give other tensors of it."""
+    both = one.state.keys() & other.state.keys() & wanted.keys()
+    return any(one.state[name] is not other.state[name] for name in both)
 
 
 def _groups(tree: object, under: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
@@ -106,17 +152,25 @@ def _preference(under: str) -> tuple[int, ...]:
     return (sum(rank == len(KEYS) for rank in ranks), len(ranks), *ranks)
 
 
-def _chains(state: State) -> list[tuple[str, ...]]:
-    """Return the sequences of known prefixes that names begin with, the shortest first."""
-    found: dict[tuple[str, ...], None] = {(): None}
+def _chains(state: State, wanted: State) -> list[tuple[str, ...]]:
+    """Return the sequences of prefixes to take off: known ones first, then what stands most often
+    before a name of the network, such as ``ema_model`` or ``vit``."""
+    known: dict[tuple[str, ...], None] = {(): None}
+    before: Counter[tuple[str, ...]] = Counter()
     for name in state:
-        chain: tuple[str, ...] = ()
-        for part in name.split(".")[:-1]:
+        parts = tuple(name.split("."))
+        for end, part in enumerate(parts[:-1], 1):
             if part not in PREFIXES:
                 break
-            chain = (*chain, part)
-            found[chain] = None
-    return sorted(found, key=len)
+            known[parts[:end]] = None
+        for end in range(1, min(len(parts), _DEPTH)):
+            before[parts[:end]] += ".".join(parts[end:]) in wanted
+    often = [
+        chain
+        for chain, count in before.most_common(_TRIED)
+        if chain not in known and 2 * count > len(wanted)
+    ]
+    return [*sorted(known, key=len), *often]
 
 
 def _renamed(state: State, under: str, chain: tuple[str, ...], wanted: State) -> Fitted:
@@ -160,4 +214,6 @@ def _fits(found: Fitted, wanted: State) -> tuple[int, int]:
 
 def _rank(found: Fitted, wanted: State) -> tuple[int, ...]:
     """Return what sorts ways to read a checkpoint: what fits, and how little is changed for it."""
-    return *_fits(found, wanted), -len(found.inside), -found.without.count(".")
+    off = found.without.split(".")[:-1]
+    unknown = sum(part not in PREFIXES for part in off)
+    return *_fits(found, wanted), -unknown, -len(found.inside), -len(off)
