@@ -102,8 +102,7 @@ def load_weights(
     notes = [f"Weights of {path.name}: {found.said}"] * bool(found.said)
     if found.others:
         notes[0] += " (weights_key chooses)"
-    told = (recorded(each, path.name) for each in (held.tree, *records.values()))
-    made_for = next(filter(None, told), None)
+    made_for = recorded({"weights": held.tree, **records}, path.name)
     return Loaded(said_of(path), (*notes, *held.notes), tuple(fresh), made_for)
 
 
