@@ -149,7 +149,7 @@ class Module(Model):
         replaced = self.head == "replace"
         if self.weights in _WORDS:
             fresh = ("the head is fresh",) * replaced
-            return Loaded(f"as {self.factory} gives them", fresh=fresh)
+            return Loaded(f"as {Path(self.factory).name} gives them", fresh=fresh)
         heads = (known["head_module"],) * replaced
         return load_weights(net, Path(self.weights), key=self.weights_key, heads=heads)
 
