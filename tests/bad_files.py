@@ -186,8 +186,8 @@ CASES = (
     Case(
         "weights: a pickle that runs code",
         RUN,
-        "weights: bad.pt cannot be read: it is a pickle that holds code: os.system; no weights need "
-        "it, and it is never loaded here: take them from whom you trust",
+        "weights: bad.pt cannot be read: it is a pickle that holds code: os.system; no weights "
+        "need it, and it is never loaded here: take them from whom you trust",
         files(
             {
                 "config.yaml": SMALL.replace("weights: none", "weights: bad.pt"),

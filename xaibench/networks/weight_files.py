@@ -15,7 +15,8 @@ from xaibench.networks.checkpoints import Held
 from xaibench.networks.files_of_weights import records_of, said_of
 from xaibench.networks.made_for import MadeFor, recorded
 from xaibench.networks.origin import Origin
-from xaibench.networks.wrappings import Fitted, State, fitted, fitted_under, keys_of
+from xaibench.networks.prefixes import Fitted, State
+from xaibench.networks.wrappings import fitted, fitted_under, keys_of
 
 GreyStem = Literal["sum", "mean"]
 _SHAPES = 3  # that differ, in a message
