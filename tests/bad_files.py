@@ -199,7 +199,7 @@ CASES = (
         "weights: a pickle of a whole network",
         RUN,
         "weights: net.pt cannot be read: it is a pickle that holds code: mine.Net; it is never "
-        "loaded here; where you trust it, this saves its weights alone: python -c 'import torch; …",
+        "loaded here; where you trust it, this saves its weights alone: python -c …",
         files(
             {
                 "config.yaml": SMALL.replace("weights: none", "weights: net.pt"),

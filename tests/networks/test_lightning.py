@@ -162,9 +162,14 @@ def follow(message: str, folder: Path) -> None:
     subprocess.run(shell, shell=True, cwd=folder, env=environment, check=True)
 
 
-@pytest.mark.parametrize("wrap", [lambda net: net, lambda net: {"epoch": 2, "model": net}])
-def test_a_whole_network_is_told_with_the_command_that_mends_it(wrap, tmp_path):
+@pytest.mark.parametrize(
+    ("wrap", "folder"),
+    [(lambda net: net, "plain"), (lambda net: {"epoch": 2, "model": net}, 'a $HOME "of" it\'s')],
+)
+def test_a_whole_network_is_told_with_the_command_that_mends_it(wrap, folder, tmp_path):
     net = network()
+    tmp_path /= folder
+    tmp_path.mkdir()
     torch.save(wrap(net), tmp_path / "whole.pt")
     why = r"holds code: torch\.nn\.modules\.container\.Sequential; it is never loaded here; where"
     with pytest.raises(UserError, match=why) as raised:

@@ -90,8 +90,13 @@ def mend(what: str, path: Path) -> str:
 def _save_plainly(path: Path) -> str:
     """Return the command by which a user saves the weights alone, where the file was made."""
     plain = path.with_name(f"{path.stem}_weights.pth")
-    words = shlex.join(["python", "-c", _PLAIN.format(file=str(path), plain=str(plain))])
-    return f"; it is never loaded here; where you trust it, this saves its weights alone: {words}"
+    code = _PLAIN.format(file=path.as_posix(), plain=plain.as_posix())
+    # Double quotes are easier to read; a shell would look into them for these.
+    said = shlex.quote(code) if set(code) & set('"$`!\\') else f'"{code}"'
+    return (
+        "; it is never loaded here; where you trust it, this saves its weights alone: "
+        f"python -c {said}"
+    )
 
 
 def holds_safetensors(head: bytes) -> bool:
