@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from heard import Heard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image

@@ -14,7 +14,14 @@ from xaibench.errors import UserError
 from xaibench.networks.files_of_weights import files_of
 from xaibench.networks.pickled import asked_by
 from xaibench.networks.stand_ins import foreign, safe_globals
-from xaibench.networks.unreadable import CODE, TENSORS, holds_safetensors, mend, what_it_is
+from xaibench.networks.unreadable import (
+    CODE,
+    TENSORS,
+    holds_safetensors,
+    mend,
+    save_plainly,
+    what_it_is,
+)
 
 _TOLD = 3  # classes that were not looked at
 
@@ -78,9 +85,10 @@ def _read(path: Path) -> tuple[object, tuple[str, ...]]:
     except Exception as error:  # each format raises its own kind for a damaged file
         what = what_it_is(path)
         why = (str(error).strip().splitlines() or [""])[0]
-        known = what != TENSORS and mend(what, path)
-        told = "" if known else f" ({type(error).__name__}: {why[:120]})"
-        raise _unreadable(path, what + told + mend(what, path)) from error
+        told = mend(what, path) or f" ({type(error).__name__}: {why[:120]})"
+        if what == TENSORS:  # and plain values, some of which `torch.load` did not take
+            told += save_plainly(path)
+        raise _unreadable(path, what + told) from error
     return tree, tuple(foreign(names))
 
 

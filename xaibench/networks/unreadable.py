@@ -80,14 +80,12 @@ def what_it_is(path: Path) -> str:
 
 def mend(what: str, path: Path) -> str:
     """Return ``; ...``, what to do about a file of some kind; empty where nobody knows."""
-    if what == TENSORS:  # and plain values, some of which `torch.load` did not take
-        return _save_plainly(path)
     if what.startswith(CODE):
-        return _HOSTILE if is_hostile(what.partition(": ")[2]) else _save_plainly(path)
+        return _HOSTILE if is_hostile(what.partition(": ")[2]) else save_plainly(path)
     return next((f"; {said}" for start, said in _MENDS.items() if what.startswith(start)), "")
 
 
-def _save_plainly(path: Path) -> str:
+def save_plainly(path: Path) -> str:
     """Return the command by which a user saves the weights alone, where the file was made."""
     plain = path.with_name(f"{path.stem}_weights.pth")
     code = _PLAIN.format(file=path.as_posix(), plain=plain.as_posix())
