@@ -180,6 +180,13 @@ CASES = (
         _regression,
     ),
     Case(
+        "a single logit, of a task that is not binary",
+        (*RUN, "--set", "model.single_logit=true"),
+        "--set model.single_logit=true: model.single_logit: is of two classes, and the task of "
+        "chexpert is regression; leave it out",
+        _regression,
+    ),
+    Case(
         "a model a label, of images that have one label",
         RUN,
         "config.yaml:14: model_per_label: pcam has one label an image (binary); leave it out, or "

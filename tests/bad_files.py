@@ -186,14 +186,44 @@ CASES = (
     Case(
         "weights: a pickle that runs code",
         RUN,
-        "weights: bad.pt cannot be read: it is a pickle that holds code: os.system; never loaded "
-        "here: where you trust it, load it with weights_only=False and save its state_dict() alone",
+        "weights: bad.pt cannot be read: it is a pickle that holds code: os.system; no weights "
+        "need it, and it is never loaded here: take them from whom you trust",
         files(
             {
                 "config.yaml": SMALL.replace("weights: none", "weights: bad.pt"),
                 "bad.pt": b"cos\nsystem\n(S'exit 3'\ntR.",
             }
         ),
+    ),
+    Case(
+        "weights: a pickle of a whole network",
+        RUN,
+        "weights: net.pt cannot be read: it is a pickle that holds code: mine.Net; it is never "
+        "loaded here; where you trust it, this saves its weights alone: python -c …",
+        files(
+            {
+                "config.yaml": SMALL.replace("weights: none", "weights: net.pt"),
+                "net.pt": b"\x80\x02cmine\nNet\n)\x81.",
+            }
+        ),
+    ),
+    Case(
+        "weights: a folder without any",
+        RUN,
+        "…model.weights: the folder model holds none of model.safetensors, pytorch_model.bin, …",
+        files(
+            {
+                "config.yaml": SMALL.replace("weights: none", "weights: model"),
+                "model/config.json": "{}",
+            }
+        ),
+    ),
+    Case(
+        "weights: a key of no file",
+        RUN,
+        "…model.weights_key: is of a checkpoint, and weights is 'none'; leave it out, or name a "
+        "file in `weights`",
+        config("weights: none", "weights: none, weights_key: ema"),
     ),
     Case(
         "results: the folder is not there",

@@ -49,6 +49,17 @@ def dataset(name: str) -> str:
             "--set model_per_label=true: model_per_label: pcam has one label an image (binary); "
             "leave it out, or use a data set of several labels",
         ),
+        (
+            "nih_chestxray14",
+            ["training.monitor=auroc", "model.single_logit=true"],
+            "--set model.single_logit=true: model.single_logit: is of two classes, and the task of "
+            "nih_chestxray14 is multilabel; leave it out",
+        ),
+        (
+            "chexpert",
+            ["training.epochs=0", "model={use: timm, weights: none, single_logit: true}"],
+            "model.single_logit: is of two classes, and the task of chexpert is regression",
+        ),
     ],
 )
 def test_a_contradiction_is_told_with_its_place(name, settings, said):
@@ -65,6 +76,8 @@ def test_a_contradiction_is_told_with_its_place(name, settings, said):
         ("nih_chestxray14", ["training.monitor=auroc", "training.pos_weight=balanced"]),
         ("nih_chestxray14", ["model_per_label=true"]),
         ("pcam", ["training.pos_weight=2.0"]),
+        ("pcam", ["model.single_logit=true"]),
+        ("nih_chestxray14", ["training.monitor=auroc", "model.single_logit=false"]),
     ],
 )
 def test_what_the_task_allows_is_let_be(name, settings):
@@ -79,6 +92,10 @@ def test_what_only_the_open_data_set_knows_is_told_then():
     check_task(several, None, 5)
     with pytest.raises(UserError, match=r"training.monitor: is accuracy"):
         check_task(load_config(TINY), "regression", 1)
+    single = load_config(TINY, ["model.single_logit=true"])
+    check_task(single, "binary", 2)
+    with pytest.raises(UserError, match=r"model.single_logit: .* the task of pcam is multiclass"):
+        check_task(single, "multiclass", 3)
 
 
 def test_our_data_sets_say_their_task():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heard import Heard
 from PIL import Image
 
 from xaibench.datasets.chest_xray_pneumonia import ChestXrayPneumonia
@@ -23,14 +24,6 @@ from xaibench.progress import SilentProgress
 
 IMAGES = 60
 SMALL = ResizeOptions(size=64)
-
-
-class Heard(SilentProgress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture(scope="session")

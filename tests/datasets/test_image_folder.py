@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heard import Heard
 from PIL import Image
 
 from xaibench.datasets.image_folder import ImageFolder
@@ -16,14 +17,6 @@ from xaibench.imaging.image_files import read_colour, read_grey
 from xaibench.imaging.preprocess import CropOptions, ResizeOptions
 from xaibench.phantoms.own_pictures import SIDE, draw_folders
 from xaibench.progress import SilentProgress
-
-
-class Heard(SilentProgress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture

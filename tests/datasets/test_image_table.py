@@ -7,20 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from heard import Heard
 
 from xaibench.datasets.image_table import ImageTable
 from xaibench.errors import UserError
 from xaibench.imaging.preprocess import ResizeOptions
 from xaibench.phantoms.own_pictures import SIDE, draw_table
 from xaibench.progress import SilentProgress
-
-
-class Heard(SilentProgress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture

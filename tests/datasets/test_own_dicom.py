@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from heard import Heard
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
@@ -54,14 +55,6 @@ def write(file: Path, label: int, patient: int, number: int) -> None:
     header.PixelData = grey.tobytes()
     file.parent.mkdir(parents=True, exist_ok=True)
     header.save_as(file, enforce_file_format=True)
-
-
-class Heard(SilentProgress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 SECRETS = (*NAMES, *BIRTHS, "MRN-", "20240517", "ACC778812", "Elsewhere", "Lindqvist")

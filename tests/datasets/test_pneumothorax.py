@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from heard import Heard
 
 from xaibench.datasets.pneumothorax import Pneumothorax
 from xaibench.errors import UserError
@@ -18,14 +19,6 @@ from xaibench.phantoms.pneumothorax import PneumothoraxPhantoms
 from xaibench.progress import SilentProgress
 
 SIDE = 16
-
-
-class Said(SilentProgress):
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
 
 
 def one_hot(labels) -> np.ndarray:
@@ -120,7 +113,7 @@ def test_the_scale_of_float_pixels_is_found_out_and_said(root, opened, factor, s
     pixels = {name: raw(root, name, "image") for name in FILES}
     for name in FILES:
         write(root, name, image=(pixels[name] * factor).astype(stored))
-    progress = Said()
+    progress = Heard()
     images = opened(root, progress=progress).splits["test"].images(np.arange(12))
     assert images.dtype == np.float32
     assert np.allclose(images, pixels["test"] / 255, rtol=0, atol=1e-7)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from xaibench.figures import curves as curve_figure
-from xaibench.figures import ranking
+from xaibench.figures import rank_intervals, ranking
 from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.summary import summarise
 
@@ -186,6 +186,22 @@ def test_a_run_whose_every_score_says_nothing_has_no_ranking(finished_run, score
         finished_run / "scores.parquet"
     )
     assert list(ranking.of_run(ScoredRun(finished_run))) == []
+
+
+NO_RANKS = {
+    "one control alone": lambda scores: scores[scores["explainer"] == "random"],
+    "no direction": lambda scores: scores.assign(higher_is_better=None),
+    "no value": lambda scores: scores.assign(value=np.nan, status="failed", reason="it broke"),
+}
+
+
+@pytest.mark.parametrize("name", NO_RANKS)
+def test_a_run_in_which_nothing_ranks_has_a_ranking_and_no_intervals(name, finished_run, scores):
+    NO_RANKS[name](scores).to_parquet(finished_run / "scores.parquet")
+    run = ScoredRun(finished_run)
+    assert not run.summary["rank"].notna().any()
+    assert [figure for figure, _ in ranking.of_run(run)] == ["ranking"]
+    assert list(rank_intervals.of_run(run)) == []
 
 
 def test_what_unlike_maps_score_has_no_facet(summary):

@@ -7,19 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from heard import Heard
 
 from xaibench.errors import UserError
 from xaibench.imaging.image_files import BadImage
 from xaibench.imaging.many_files import check_bad, of_each, read_all
 from xaibench.progress import Advance, Progress, SilentProgress
-
-
-class Heard(SilentProgress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 class Counted(SilentProgress):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from heard import Heard
 from PIL import Image
 
 from xaibench.errors import UserError
@@ -17,14 +18,6 @@ from xaibench.progress import SilentProgress
 
 SPLIT = SplitOptions((0.6, 0.2, 0.2), seed=0)
 SMALL = Preprocessing(crop=None, resize=ResizeOptions(size=16))
-
-
-class Heard(SilentProgress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 import numpy as np
 import pytest
@@ -26,12 +27,17 @@ def trained():
     return network()
 
 
-def load(net, path, heads=()):
-    return load_weights(net, path, stems=(), heads=heads, grey_stem="sum")
+def load(net, path, heads=(), key=None):
+    return load_weights(net, path, key=key, heads=heads)
 
 
 def named(state, prefix):
     return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+def other(state):
+    """Return weights of the same names and shapes, as an average of them would be."""
+    return {name: tensor + 1 for name, tensor in state.items()}
 
 
 def lightning(s):
@@ -67,7 +73,7 @@ WRAPPED = {
     ),
     "encoder": (lambda s: named(s, "encoder."), "names without 'encoder.'"),
     "timm": (
-        lambda s: {"state_dict": s, "state_dict_ema": s, "args": argparse.Namespace(lr=0.1)},
+        lambda s: {"state_dict": s, "state_dict_ema": other(s), "args": argparse.Namespace(lr=0.1)},
         "those under 'state_dict', not those under 'state_dict_ema', which fit as well",
     ),
     "numbers": (
@@ -95,6 +101,129 @@ def test_a_checkpoint_is_unwrapped(name, trained, tmp_path):
         (note,) = loaded.notes
         assert note.startswith("Weights of w.pth: ")
         assert said in note
+
+
+def averaged(s):
+    """As the references of torchvision save what torch.optim.swa_utils averages."""
+    return {"n_averaged": torch.tensor(7)} | named(other(s), "module.")
+
+
+def two_in_lightning(s):
+    names = named(s, "model.") | named(other(s), "ema_model.") | {"loss.weight": torch.ones(2)}
+    return {"state_dict": names, "epoch": 3}
+
+
+def module_in_lightning(s):
+    return {"state_dict": named(s, "net.") | named(other(s), "ema.module.")}
+
+
+# How it is wrapped, the key of the others, what is said of both, and what the keyed are without.
+SEVERAL = {
+    "timm": (
+        lambda s: {"state_dict": s, "state_dict_ema": other(s)},
+        "state_dict_ema",
+        "those under 'state_dict', not those under 'state_dict_ema', which fit as well",
+        "those under 'state_dict_ema', not those under 'state_dict', which fit as well",
+    ),
+    "torchvision": (
+        lambda s: {"model": s, "model_ema": averaged(s), "scaler": {"scale": 1.0}},
+        "model_ema",
+        "those under 'model', not those under 'model_ema', which fit as well",
+        "those under 'model_ema', names without 'module.', left out n_averaged, "
+        "not those under 'model', which fit as well",
+    ),
+    "lightning": (
+        two_in_lightning,
+        "state_dict.ema_model",
+        "those under 'state_dict', names without 'model.', left out loss.weight, "
+        "not those under 'state_dict.ema_model', which fit as well",
+        "those under 'state_dict.ema_model', not those under 'state_dict.model', which fit as well",
+    ),
+    "lightning, timm's average": (
+        module_in_lightning,
+        "state_dict.ema",
+        "those under 'state_dict', names without 'net.', "
+        "not those under 'state_dict.ema', which fit as well",
+        "those under 'state_dict.ema', names without 'module.', "
+        "not those under 'state_dict.net', which fit as well",
+    ),
+    "dino": (
+        lambda s: {
+            "student": named(other(s), "module.backbone."),
+            "teacher": named(s, "backbone."),
+        },
+        "student",
+        "those under 'teacher', names without 'backbone.', "
+        "not those under 'student.module.backbone', which fit as well",
+        "those under 'student', names without 'module.backbone.', "
+        "not those under 'teacher.backbone', which fit as well",
+    ),
+    "bare": (
+        lambda s: dict(s) | named(other(s), "ema_model."),
+        "ema_model",
+        "not those under 'ema_model', which fit as well",
+        "those under 'ema_model'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_of_several_sets_the_key_chooses(name, trained, tmp_path):
+    wrap, key, best, keyed = SEVERAL[name]
+    own = dict(trained.state_dict())
+    torch.save(wrap(own), tmp_path / "w.pth")
+    for asked, wanted, said in ((None, own, best), (key, other(own), keyed)):
+        net = network()
+        (note,) = load(net, tmp_path / "w.pth", key=asked).notes
+        chooses = " (weights_key chooses)" * ("which fit as well" in said)
+        assert note == f"Weights of w.pth: {said}{chooses}"
+        for name, value in wanted.items():
+            assert torch.equal(net.state_dict()[name], value), name
+
+
+def test_every_set_that_is_told_can_be_asked_for(trained, tmp_path):
+    """What is said to fit as well is a key that loads, from either side."""
+    own = dict(trained.state_dict())
+    for wrap, key, *_ in SEVERAL.values():
+        torch.save(wrap(own), tmp_path / "w.pth")
+        (note,) = load(network(), tmp_path / "w.pth", key=key).notes
+        for told in re.findall(r"not those under '([^']+)'", note):
+            net = network()
+            load(net, tmp_path / "w.pth", key=told)
+            assert torch.equal(net.fc.weight, own["fc.weight"])
+
+
+def test_the_same_weights_twice_are_no_choice(trained, tmp_path):
+    state = dict(trained.state_dict())
+    torch.save({"model": state, "module": state}, tmp_path / "w.pth")
+    (note,) = load(network(), tmp_path / "w.pth").notes
+    assert note == "Weights of w.pth: those under 'model'"
+
+
+def test_a_key_that_is_not_there_is_told_by_the_nearest(trained, tmp_path):
+    torch.save(two_in_lightning(dict(trained.state_dict())), tmp_path / "w.pth")
+    with pytest.raises(UserError) as raised:
+        load(network(), tmp_path / "w.pth", key="ema_modle")
+    message = str(raised.value)
+    assert message.startswith(f"weights_key: {tmp_path / 'w.pth'} has no weights under 'ema_modle'")
+    assert "(did you mean 'state_dict.ema_model'" in message
+    assert "; weights that fit lie under 'state_dict.model', 'state_dict.ema_model'" in message
+
+
+def test_a_key_of_something_else_does_not_fit(trained, tmp_path):
+    momenta = {"state": {0: {"exp_avg": torch.ones(3)}}}
+    torch.save({"model": trained.state_dict(), "optimizer": momenta}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"does not fit the architecture .*: lacks conv1.weight"):
+        load(network(), tmp_path / "w.pth", key="optimizer")
+
+
+def test_a_prefix_that_nobody_knows_is_taken_off_where_all_else_fits(trained, tmp_path):
+    state = named(trained.state_dict(), "vit.resnet.") | {"pooler.weight": torch.ones(1)}
+    torch.save(state, tmp_path / "w.pth")
+    net = network()
+    (note,) = load(net, tmp_path / "w.pth").notes
+    assert note == "Weights of w.pth: names without 'vit.resnet.', left out pooler.weight"
+    assert torch.equal(net.fc.weight, trained.fc.weight)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from heard import Heard
 from matplotlib.text import Text
 from test_model_per_label import CONFIG, DATA, NET
 from test_run import QUIET, TABLES, Lab
@@ -17,7 +18,6 @@ from xaibench.config.reading import load_config
 from xaibench.errors import UserError
 from xaibench.figures import base, draw
 from xaibench.leaderboards.board import leaderboard
-from xaibench.progress import SilentProgress
 from xaibench.runs import fitting
 from xaibench.runs.scoring import Scorer
 from xaibench.runs.selection import same_images, with_targets
@@ -27,16 +27,6 @@ from xaibench.store.merging import merge
 SEEDS = (3, 1, 2)  # the first is not the smallest
 SEVERAL = f"training.seeds={list(SEEDS)}"
 TWIN = "metrics.label_randomisation="
-
-
-class Said(SilentProgress):
-    """Keeps what was said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +51,7 @@ def whole(lab, said) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(draw, "save", save)
         patch.setattr(base, "DPI", 40)
-        progress = Said()
+        progress = Heard()
         folder = lab.run("out", SEVERAL, TWIN, progress=progress)
     said["progress"] = "\n".join(progress.lines)
     return folder

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from heard import Heard
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torchvision.models import resnet18
@@ -42,14 +42,6 @@ training: {epochs: 0}
 explainers: {random: , grad_cam: }
 metrics: {deletion: {steps: 2}}
 """
-
-
-@dataclass
-class Heard(SilentProgress):
-    said: list[str] = field(default_factory=list)
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +86,7 @@ def train(split) -> nn.Module:
 @pytest.fixture(scope="module")
 def result(place):
     heard = Heard()
-    return run(load_config("run.yaml"), place[0] / "results", heard), heard.said
+    return run(load_config("run.yaml"), place[0] / "results", heard), heard.lines
 
 
 def test_predictions_are_those_of_the_network(place, result):
@@ -154,7 +146,7 @@ def test_it_is_loaded_again_and_verified(place, result):
         work = Workplace(torch.device("cpu"), folder / "results/cache", Heard())
         (again,) = fitted_models(config, place[2], work)
     assert again.trained.validation is not None
-    assert any(line.startswith("Nothing is trained") for line in work.progress.said)
+    assert any(line.startswith("Nothing is trained") for line in work.progress.lines)
     checks = list(verify(Asked(result[0], cells=1), SilentProgress()))
     assert [check.what for check in checks if not check.passed] == []
 

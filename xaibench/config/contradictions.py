@@ -26,6 +26,10 @@ def check_task(config: RunConfig, task: Task | None, outputs: int | None = None)
             f"model_per_label: {name} has one label an image ({task}); leave it out, or use a "
             "data set of several labels"
         )
+    if getattr(config.model, "single_logit", None) is True and task != "binary":
+        raise UserError(
+            f"model.single_logit: is of two classes, and the task of {name} is {task}; leave it out"
+        )
     if training.epochs == 0:
         return
     if task == "regression" and training.monitor != "loss":

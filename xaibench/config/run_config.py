@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -101,6 +102,19 @@ class RunConfig(PlainConfig):
 def plugin_parameters(plugin: object) -> dict[str, Any]:
     """Return ``{use: name, parameter: value, ...}`` of a plugin, as plain data."""
     return {"use": plugin.name} | TypeAdapter(type(plugin)).dump_python(plugin, mode="json")
+
+
+def identity_of(plugin: object) -> dict[str, Any]:
+    """Return ``plugin_parameters`` without where the files in ``beside`` lie: their names alone.
+
+    What they hold is part of the plugin's version; see ``provenance.plugin_version``.
+    """
+    told = plugin_parameters(plugin)
+    for name in getattr(plugin, "beside", ()):
+        if isinstance(told[name], str):
+            file, colon, rest = told[name].rpartition(":")
+            told[name] = f"{Path(file).name}:{rest}" if colon else Path(rest).name
+    return told
 
 
 def dump(config: RunConfig) -> str:

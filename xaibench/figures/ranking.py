@@ -63,7 +63,7 @@ def telling(summary: pd.DataFrame) -> pd.DataFrame:
     it says nothing; how much relevance lies on it does. What unlike maps score beside a likeness
     is no ranking. The tables keep them all.
     """
-    if summary.empty:  # such as of a run of controls alone
+    if summary.empty:  # such as where nothing ranks: one control alone, or no value
         return summary
     name, mask = summary["metric"].str.partition("@")[[0, 2]].to_numpy().T
     dull = np.isin(name, ("pointing_game", "iou_top")) & pd.Series(mask).str.startswith("lungs")

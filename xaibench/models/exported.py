@@ -66,7 +66,7 @@ class Exported(Model):
         if what not in (TORCHSCRIPT, EXPORT):
             raise UserError(
                 f"file: {self.file} is {what}, not an archive of torch.jit.save or "
-                f"torch.export.save{mend(what) or '; weights alone go into `weights`'}"
+                f"torch.export.save{mend(what, self.file) or '; weights alone go into `weights`'}"
             )
         self._intake.validate()
 

@@ -14,14 +14,15 @@ from xaibench.errors import UserError
 from xaibench.models.base import Classifier, Model, head_for
 from xaibench.networks.discovery import discovered
 from xaibench.networks.factories import built, load_factory, sources_of
+from xaibench.networks.files_of_weights import check_weights, files_of
 from xaibench.networks.foreign import Adapted, Intake, Outputs, head_of, logits_of
-from xaibench.networks.origin import Origin
 from xaibench.networks.parts import replace_head
 from xaibench.networks.tokens import TokenGrid
 from xaibench.networks.weight_files import Loaded, load_weights
 from xaibench.registry import register
 from xaibench.types import Task
 
+_WORDS = ("factory",)
 _OTHER = "say `head: replace` for a fresh linear head, or use a network trained for these classes"
 
 
@@ -32,7 +33,8 @@ class Module(Model):
 
     ``factory``: ``package.module:name``, or ``my_net.py:name`` of a file beside the config or in
     the working directory; a function or a class, called with ``options`` as keywords. ``weights``:
-    ``factory`` (as it returns them) or the path of a checkpoint. ``input_range``: what black and
+    ``factory`` (as it returns them) or the path of a checkpoint, and ``weights_key``: under which
+    of its keys they lie, such as ``ema``. ``input_range``: what black and
     white are for it, such as [0, 255] or [-1, 1]; ``mean`` and ``std``: that it was trained with,
     in that range, one number or one a channel; leave them out where it normalises by itself.
     ``size``: height and width of its images, and ``channels``, theirs; 3 on grey images repeats the
@@ -51,6 +53,7 @@ class Module(Model):
 
     factory: str
     weights: str = "factory"
+    weights_key: str | None = None
     options: dict[str, bool | int | float | str | tuple[int, ...] | None] = field(
         default_factory=dict
     )
@@ -75,11 +78,7 @@ class Module(Model):
 
     def validate(self) -> None:
         load_factory(self.factory)
-        if self.weights != "factory" and not Path(self.weights).is_file():
-            raise UserError(
-                f"weights: {self.weights!r} is neither 'factory' nor an existing file "
-                f"(relative paths are taken from {Path.cwd()})"
-            )
+        check_weights(self.weights, self.weights_key, _WORDS)
         if self.single_logit and self.head == "keep":
             raise UserError("single_logit: is of a head that is replaced; say head: replace")
         if self.outputs == "probabilities" and self.head == "replace":
@@ -87,7 +86,7 @@ class Module(Model):
         self._intake.validate()
 
     def sources(self) -> tuple[Path, ...]:
-        weights = () if self.weights == "factory" else (Path(self.weights),)
+        weights = () if self.weights in _WORDS else files_of(Path(self.weights))
         return (*sources_of(self.factory), *weights)
 
     def build(
@@ -108,9 +107,6 @@ class Module(Model):
             head = head_for(task, self.single_logit)
             self._replace(net, known, 1 if head == "single_logit" else len(classes))
         loaded = self._load(net, known)
-        doubts = list(loaded.fresh) if loaded else ["the head is fresh"] * (self.head == "replace")
-        if loaded and loaded.made_for:
-            doubts += loaded.made_for.differences(mean, std, size)
         if repeats or self.outputs == "probabilities":
             logits = logits_of(head) if self.outputs == "probabilities" else None
             net = Adapted(net, (mean, std) if repeats else None, logits)
@@ -123,8 +119,8 @@ class Module(Model):
             mean=(0.0,) if repeats else mean,
             std=(1.0,) if repeats else std,
             input_shape=(channels, *size),
-            weights=loaded.said if loaded else f"as {self.factory} gives them",
-            origin=Origin(loaded.notes if loaded else (), tuple(doubts)),
+            weights=loaded.said,
+            origin=loaded.origin(mean, std, size),
             **known,
         )
 
@@ -149,11 +145,13 @@ class Module(Model):
         old = net.get_submodule(name)
         replace_head(net, name, nn.Linear(old.in_features, outputs, bias=old.bias is not None))
 
-    def _load(self, net: nn.Module, known: dict[str, object]) -> Loaded | None:
-        if self.weights == "factory":
-            return None
-        heads = (known["head_module"],) if self.head == "replace" else ()
-        return load_weights(net, Path(self.weights), stems=(), heads=heads, grey_stem="sum")
+    def _load(self, net: nn.Module, known: dict[str, object]) -> Loaded:
+        replaced = self.head == "replace"
+        if self.weights in _WORDS:
+            fresh = ("the head is fresh",) * replaced
+            return Loaded(f"as {Path(self.factory).name} gives them", fresh=fresh)
+        heads = (known["head_module"],) * replaced
+        return load_weights(net, Path(self.weights), key=self.weights_key, heads=heads)
 
 
 def _inside(value: object) -> object:

@@ -17,14 +17,15 @@ from torch import nn
 
 from xaibench.errors import UserError, nearest
 from xaibench.models.base import Classifier, Model, head_for
+from xaibench.networks.files_of_weights import check_weights, files_of
 from xaibench.networks.made_for import MadeFor
-from xaibench.networks.origin import Origin
 from xaibench.networks.parts import classifier_name, places, replace_head, tame_head
 from xaibench.networks.weight_files import GreyStem, Loaded, load_weights
 from xaibench.registry import register
 from xaibench.types import Task
 
 _HUB_SECONDS = 8.0
+_WORDS = ("imagenet", "none")
 _OURS = {
     "num_classes": "the data set's number of classes",
     "in_chans": "the data set's number of channels",
@@ -39,9 +40,11 @@ class Timm(Model):
     """A timm architecture; images in [0, 1], normalisation inside.
 
     ``weights``: ``imagenet`` (from timm's hub), ``none``, or the path of a state dict (.pt, .pth)
-    or .safetensors file. Head and stem are adapted to classes and channels: the head is left
-    fresh where its shape differs. ``grey_stem``: how a stem of three channels becomes one: ``sum``
-    answers to a grey image as the three did to its three copies, ``mean`` a third as strongly.
+    or .safetensors file. ``weights_key``: under which of the file's keys they lie, such as
+    ``state_dict_ema``; those that fit best where it is left out. Head and stem are adapted to
+    classes and channels: the head is left fresh where its shape differs. ``grey_stem``: how a stem
+    of three channels becomes one: ``sum`` answers to a grey image as the three did to its three
+    copies, ``mean`` a third as strongly.
     ``weights_fallback``: what happens where the hub cannot be reached. ``single_logit``: two
     classes on one logit instead of two. ``hidden``: width of a hidden layer: the head is then
     linear, ReLU, linear, and no class activation map can be made of it. ``options``: more of what
@@ -55,6 +58,7 @@ class Timm(Model):
 
     architecture: str = "resnet18"
     weights: str = "imagenet"
+    weights_key: str | None = None
     weights_fallback: Literal["none", "error"] = "error"
     grey_stem: GreyStem = "sum"
     single_logit: bool = False
@@ -65,7 +69,7 @@ class Timm(Model):
     std: tuple[float, ...] | None = None
 
     def sources(self) -> tuple[Path, ...]:
-        return () if self.weights in ("imagenet", "none") else (Path(self.weights),)
+        return () if self.weights in _WORDS else files_of(Path(self.weights))
 
     def validate(self) -> None:
         if not timm.is_model(self.architecture):
@@ -79,11 +83,7 @@ class Timm(Model):
             raise UserError(f"options: {own[0]} is {_OURS[own[0]]}; leave it out")
         if self.std is not None and min(self.std, default=0) <= 0:
             raise UserError("std: every number must be above 0")
-        if self.weights not in ("imagenet", "none") and not Path(self.weights).is_file():
-            raise UserError(
-                f"weights: {self.weights!r} is neither 'imagenet' nor 'none' nor an existing file "
-                f"(relative paths are taken from {Path.cwd()})"
-            )
+        check_weights(self.weights, self.weights_key, _WORDS)
 
     def build(
         self, *, task: Task, classes: tuple[str, ...], channels: int, size: tuple[int, int]
@@ -91,17 +91,13 @@ class Timm(Model):
         head = head_for(task, self.single_logit)
         outputs = 1 if head == "single_logit" else len(classes)
         options = {"num_classes": outputs, "in_chans": channels} | self._fixed_size(size)
-        net, used = self._with_weights(lambda pretrained: self._net(pretrained, options))
+        net, loaded = self._with_weights(lambda pretrained: self._net(pretrained, options))
         config = net.pretrained_cfg
         per_channel = lambda values: (
             tuple(values) if channels == len(values) else (sum(values) / len(values),) * channels
         )
         mean = per_channel(self.mean or config["mean"])
         std = per_channel(self.std or config["std"])
-        loaded = used if isinstance(used, Loaded) else None
-        doubts = list(loaded.fresh) if loaded else []
-        if made_for := self._made_for(used, config):
-            doubts += made_for.differences(mean, std, size)
         known = _places(net, self.architecture, (channels, *size))
         if self.cam_layer is not None:
             known["cam_layer"] = self.cam_layer
@@ -112,8 +108,8 @@ class Timm(Model):
             mean=mean,
             std=std,
             input_shape=(channels, *size),
-            weights=loaded.said if loaded else used,
-            origin=Origin(loaded.notes if loaded else (), tuple(doubts)),
+            weights=loaded.said,
+            origin=loaded.origin(mean, std, size, self._made_for(loaded, config)),
             **known,
         )
 
@@ -149,35 +145,40 @@ class Timm(Model):
         fixed = config is not None and config.fixed_input_size
         return {"img_size": size} if fixed and tuple(config.input_size[1:]) != size else {}
 
-    def _made_for(self, used: str | Loaded, config: dict[str, object]) -> MadeFor | None:
-        """Return for which images the weights were made; of a file that does not say it, timm's
-        mean and std for the architecture."""
+    def _made_for(self, loaded: Loaded, config: dict[str, object]) -> MadeFor | None:
+        """Return for which images timm's weights were made; of a file, mean and std for the
+        architecture."""
         source = f"timm's record of {self.architecture}"
         mean, std = tuple(config["mean"]), tuple(config["std"])
-        if isinstance(used, Loaded):
-            return used.made_for or MadeFor(source, mean, std)
-        own = used.startswith("imagenet")
+        if self.weights not in _WORDS:
+            return MadeFor(source, mean, std)
+        own = loaded.said.startswith("imagenet")
         return MadeFor(source, mean, std, tuple(config["input_size"][1:])) if own else None
 
-    def _with_weights(self, create) -> tuple[nn.Module, str | Loaded]:
+    def _with_weights(self, create) -> tuple[nn.Module, Loaded]:
         if self.weights == "none":
-            return create(False), "none"
+            return create(False), Loaded()
         if self.weights != "imagenet":
             net = create(False)
-            path = Path(self.weights)
-            stems, heads = _named(net, "first_conv"), _named(net, "classifier")
-            return net, load_weights(net, path, stems=stems, heads=heads, grey_stem=self.grey_stem)
+            return net, load_weights(
+                net,
+                Path(self.weights),
+                key=self.weights_key,
+                stems=_named(net, "first_conv"),
+                heads=_named(net, "classifier"),
+                grey_stem=self.grey_stem,
+            )
         config = timm.get_pretrained_cfg(self.architecture)
         if config is None or not (config.hf_hub_id or config.url):
             raise UserError(f"weights: timm has no ImageNet weights for {self.architecture!r}")
         problem = None if _cached(config.hf_hub_id) else _hub_problem(config.hf_hub_id)
         if problem is None:
             try:
-                return create(True), f"imagenet ({config.architecture}.{config.tag})"
+                return create(True), Loaded(f"imagenet ({config.architecture}.{config.tag})")
             except OSError as error:  # the hub answered, and then broke off
                 problem = f"timm's hub did not give them ({type(error).__name__})"
         if self.weights_fallback == "none":
-            return create(False), f"none (imagenet was asked for, but {problem})"
+            return create(False), Loaded(f"none (imagenet was asked for, but {problem})")
         raise UserError(
             f"weights: imagenet: {problem}; set model.weights to a file or to 'none', or "
             "model.weights_fallback to 'none' to go on without"

@@ -12,14 +12,15 @@ from torch import nn
 from xaibench.errors import UserError, nearest
 from xaibench.models.base import Classifier, Model, head_for
 from xaibench.networks.discovery import discovered
+from xaibench.networks.files_of_weights import check_weights, files_of
 from xaibench.networks.made_for import MadeFor
-from xaibench.networks.origin import Origin
 from xaibench.networks.parts import replace_head
 from xaibench.networks.tokens import TokenGrid
 from xaibench.networks.weight_files import GreyStem, Loaded, load_weights
 from xaibench.registry import register
 from xaibench.types import Task
 
+_WORDS = ("none",)
 _OURS = {
     "num_classes": "the data set's number of classes",
     "image_size": "the size of the images",
@@ -34,21 +35,23 @@ _ASIDE = {"inception_v3": ("AuxLogits",), "googlenet": ("aux1", "aux2")}
 class Torchvision(Model):
     """An architecture of torchvision; images in [0, 1], normalisation inside.
 
-    ``weights``: ``none`` (drawn anew), or the path of a checkpoint; nothing is downloaded. Head and
-    stem are adapted to classes and channels: the head is left fresh where the file's differs in
-    shape. ``grey_stem``: how a stem of three channels becomes one: ``sum`` answers to a grey image
-    as the three did to its three copies, ``mean`` a third as strongly. ``single_logit``: two
-    classes on one logit instead of two. ``mean`` and ``std``: one a channel, in the unit of [0, 1];
-    those that torchvision's own weights were trained with where they are left out. ``cam_layer``:
-    what Grad-CAM reads; the last feature map by default. ``options``: more of what the builder
-    takes, such as ``{dropout: 0.5}``. ``vit_*`` is built for the images' size, which must be square
-    and a multiple of its patches.
+    ``weights``: ``none`` (drawn anew), or the path of a checkpoint; nothing is downloaded.
+    ``weights_key``: under which of its keys they lie, such as ``ema``; those that fit best where it
+    is left out. Head and stem are adapted to classes and channels: the head is left fresh where the
+    file's differs in shape. ``grey_stem``: how a stem of three channels becomes one: ``sum``
+    answers to a grey image as the three did to its three copies, ``mean`` a third as strongly.
+    ``single_logit``: two classes on one logit. ``mean`` and ``std``: one a channel, in the unit of
+    [0, 1]; those that torchvision's own weights were trained with where they are left out.
+    ``cam_layer``: what Grad-CAM reads; the last feature map by default. ``options``: more of what
+    the builder takes, such as ``{dropout: 0.5}``. ``vit_*`` is built for the images' size, which
+    must be square and a multiple of its patches.
     """
 
     checked_with: ClassVar[dict[str, object]] = {"architecture": "shufflenet_v2_x0_5"}
 
     architecture: str = "resnet18"
     weights: str = "none"
+    weights_key: str | None = None
     grey_stem: GreyStem = "sum"
     single_logit: bool = False
     mean: tuple[float, ...] | None = None
@@ -67,16 +70,12 @@ class Torchvision(Model):
         own = sorted(_OURS.keys() & self.options.keys())
         if own:
             raise UserError(f"options: {own[0]} is {_OURS[own[0]]}; leave it out")
-        if self.weights != "none" and not Path(self.weights).is_file():
-            raise UserError(
-                f"weights: {self.weights!r} is neither 'none' nor an existing file (relative paths "
-                f"are taken from {Path.cwd()}); nothing is downloaded"
-            )
+        check_weights(self.weights, self.weights_key, _WORDS)
         if self.std is not None and min(self.std, default=0) <= 0:
             raise UserError("std: every number must be above 0")
 
     def sources(self) -> tuple[Path, ...]:
-        return () if self.weights == "none" else (Path(self.weights),)
+        return () if self.weights in _WORDS else files_of(Path(self.weights))
 
     def build(
         self, *, task: Task, classes: tuple[str, ...], channels: int, size: tuple[int, int]
@@ -90,9 +89,8 @@ class Torchvision(Model):
         mean = _of_channels("mean", self.mean or record.mean, channels)
         std = _of_channels("std", self.std or record.std, channels)
         loaded = self._load(net, stem, known["head_module"])
-        doubts = list(loaded.fresh) if loaded else []
-        if loaded:
-            doubts += (loaded.made_for or record).differences(mean, std, size)
+        if self.weights in _WORDS:  # weights that are drawn anew were made for no images
+            record = None
         if self.cam_layer is not None:
             known["cam_layer"] = self.cam_layer
         return Classifier(
@@ -102,8 +100,8 @@ class Torchvision(Model):
             mean=mean,
             std=std,
             input_shape=(channels, *size),
-            weights=loaded.said if loaded else "none",
-            origin=Origin(loaded.notes if loaded else (), tuple(doubts)),
+            weights=loaded.said,
+            origin=loaded.origin(mean, std, size, record),
             **known,
         )
 
@@ -143,12 +141,13 @@ class Torchvision(Model):
                 f"({error}); resize them, or use another architecture"
             ) from error
 
-    def _load(self, net: nn.Module, stem: str, head: str | None) -> Loaded | None:
-        if self.weights == "none":
-            return None
+    def _load(self, net: nn.Module, stem: str, head: str | None) -> Loaded:
+        if self.weights in _WORDS:
+            return Loaded()
         return load_weights(
             net,
             Path(self.weights),
+            key=self.weights_key,
             stems=(stem,),
             heads=(head,) if head else (),
             grey_stem=self.grey_stem,

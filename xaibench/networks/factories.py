@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +10,7 @@ from types import ModuleType
 from torch import nn
 
 from xaibench.errors import UserError, did_you_mean
+from xaibench.registry import module_of
 
 _FORM = "write `package.module:name`, or `my_net.py:name` for a file"
 
@@ -71,22 +69,10 @@ def _of_file(path: Path) -> ModuleType:
         raise UserError(
             f"factory: {path} is no file, neither beside the config nor in {Path.cwd()}"
         )
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
-    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    name = f"xaibench_network_{place}.{path.stem}"
-    known = sys.modules.get(name)
-    if known is not None and known.__source__ == content:
-        return known
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    module.__source__ = content
-    sys.modules[name] = module  # dataclasses look their module up by name
     try:
-        spec.loader.exec_module(module)
+        return module_of(path, "xaibench_network")
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
         raise UserError(f"factory: {path} failed to import: {_told(error)}") from error
-    return module
 
 
 def _of_module(name: str) -> ModuleType:

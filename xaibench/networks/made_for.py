@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 
 _SIZES = ("input_size", "img_size", "image_size", "crop_size")
-_DEPTH = 4
+_MEANS = {"mean": ("mean", "image_mean"), "std": ("std", "image_std")}
+_DEPTH = 5
 _NEAR = 2e-3  # records round: 0.229 is 0.2290, and 58.395 / 255
 
 
@@ -46,14 +47,16 @@ class MadeFor:
 def recorded(tree: object, source: str) -> MadeFor | None:
     """Return what a checkpoint says of its images under ``mean``, ``std`` and ``input_size``.
 
-    These keys are looked for beside the weights and in what lies there (``config``, ``args``);
-    numbers above 1 are taken for those of 0..255.
+    Or under ``image_mean`` and so on, as transformers has them. These keys are looked for beside
+    the weights and in what lies there (``config``, ``args``); numbers above 1 are taken for those
+    of 0..255.
     """
     found: dict[str, tuple] = {}
     for part in _mappings(tree, _DEPTH):
-        for name in ("mean", "std"):
-            if name not in found and (values := _numbers(part.get(name))):
-                found[name] = values
+        for name, spelled in _MEANS.items():
+            for key in spelled:
+                if name not in found and (values := _numbers(part.get(key))):
+                    found[name] = values
         for name in _SIZES:
             if "size" not in found and (size := _size(part.get(name))):
                 found["size"] = size
@@ -81,6 +84,8 @@ def _numbers(value: object) -> tuple[float, ...] | None:
 
 
 def _size(value: object) -> tuple[int, int] | None:
+    if isinstance(value, Mapping):
+        value = (value.get("height"), value.get("width"))
     if isinstance(value, int) and not isinstance(value, bool):
         value = (value, value)
     if not isinstance(value, list | tuple) or len(value) not in (1, 2, 3):

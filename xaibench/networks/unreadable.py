@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import pickletools
 import re
+import shlex
 import zipfile
-from collections.abc import Iterator
-from io import BufferedIOBase
 from pathlib import Path
+
+from xaibench.networks.pickled import Asked, asked_in, pickle_in
+from xaibench.networks.stand_ins import foreign, is_code, is_hostile
 
 TORCHSCRIPT = "a TorchScript archive (use: exported)"
 EXPORT = "a torch.export archive (use: exported)"
 TENSORS = "a file of tensors"
+CODE = "a pickle that holds code"
 
 _HEAD = 4096  # bytes that tell most kinds
-_LEGACY = 5  # pickles that a torch.save before 1.6 puts one behind the other
 _MAGIC = {
     b"version https://git-lfs": "a Git LFS pointer",
     b"\x1f\x8b": "a gzip archive",
@@ -23,19 +24,6 @@ _MAGIC = {
     b"\x28\xb5\x2f\xfd": "a Zstandard archive",
 }
 _PAGE = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S)
-# What tensors, and the plain values beside them, are pickled by.
-_DATA = re.compile(
-    r"torch\._utils\._rebuild_\w+|torch\._tensor\._rebuild_\w+|torch\.storage\.\w*Storage"
-    r"|torch\.(\w*Storage|Size|Tensor|device|[a-z]*(int|float|complex)\d+\w*|bool|half|double|long)"
-    r"|torch\.nn\.parameter\.(Parameter|Buffer)|torch\.serialization\._get_layout"
-    r"|collections\.(OrderedDict|Counter|defaultdict)|_codecs\.encode|argparse\.Namespace"
-    r"|numpy\.dtype|numpy\.dtypes\.\w+|numpy\._?core\.multiarray\.scalar"
-    r"|builtins\.(set|frozenset|bytearray|slice|complex|dict|list|tuple|int|float|str|bool)"
-)
-_SAME_MODULE = {"posix": "os", "nt": "os", "__builtin__": "builtins"}
-_PUTS = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
-_GETS = ("GET", "BINGET", "LONG_BINGET")
-
 _MENDS = {
     "an HTML page": "download the file itself, not the page about it",
     "a Git LFS pointer": "fetch the file with `git lfs pull`",
@@ -47,9 +35,14 @@ _MENDS = {
     "a Zstandard": "unpack it first",
     "a ZIP without": "if the weights lie inside, unpack it first",
     "a tar": "unpack it first",
-    "a pickle that": "never loaded here: where you trust it, load it with "
-    "weights_only=False and save its state_dict() alone",
 }
+_HOSTILE = "; no weights need it, and it is never loaded here: take them from whom you trust"
+# Of a checkpoint, of one that holds the network itself, and of a network.
+_PLAIN = (
+    "import torch; c = torch.load({file!r}, map_location='cpu', weights_only=False); "
+    "c = c.get('state_dict', c.get('model', c)) if isinstance(c, dict) else c; "
+    "torch.save(c.state_dict() if hasattr(c, 'state_dict') else c, {plain!r})"
+)
 
 
 def what_it_is(path: Path) -> str:
@@ -76,17 +69,32 @@ def what_it_is(path: Path) -> str:
         whole = 8 + int.from_bytes(head[:8], "little")
         return "a truncated safetensors file" if size <= whole else "a damaged safetensors file"
     with path.open("rb") as file:
-        whole, code = _code(file)
-    if code is not None and (whole or head[0] == 0x80):
-        return f"a pickle that holds code: {code}"
+        asked = asked_in(file)
+    code = _code(asked)
+    if code is not None and (asked.whole or head[0] == 0x80):
+        return f"{CODE}: {code}"
     if head[0] == 0x80 and head[1:2] <= b"\x05":
-        return "a truncated pickle" if not whole else TENSORS
+        return TENSORS if asked.whole else "a truncated pickle"
     return "a text file" if _is_text(head) else "no kind of file that holds weights"
 
 
-def mend(what: str) -> str:
+def mend(what: str, path: Path) -> str:
     """Return ``; ...``, what to do about a file of some kind; empty where nobody knows."""
+    if what.startswith(CODE):
+        return _HOSTILE if is_hostile(what.partition(": ")[2]) else save_plainly(path)
     return next((f"; {said}" for start, said in _MENDS.items() if what.startswith(start)), "")
+
+
+def save_plainly(path: Path) -> str:
+    """Return the command by which a user saves the weights alone, where the file was made."""
+    plain = path.with_name(f"{path.stem}_weights.pth")
+    code = _PLAIN.format(file=path.as_posix(), plain=plain.as_posix())
+    # Double quotes are easier to read; a shell would look into them for these.
+    said = shlex.quote(code) if set(code) & set('"$`!\\') else f'"{code}"'
+    return (
+        "; it is never loaded here; where you trust it, this saves its weights alone: "
+        f"python -c {said}"
+    )
 
 
 def holds_safetensors(head: bytes) -> bool:
@@ -103,14 +111,14 @@ def _of_zip(path: Path) -> str:
                 return TORCHSCRIPT
             if last & {"archive_format", "serialized_exported_program.json"}:
                 return EXPORT
-            pickled = next((n for n in names if n.rpartition("/")[2] == "data.pkl"), None)
+            pickled = pickle_in(archive)
             if pickled is None:
                 return "a ZIP without tensors"
             with archive.open(pickled) as file:
-                whole, code = _code(file)
-            if code is not None:
-                return f"a pickle that holds code: {code}"
-            if not whole or archive.testzip() is not None:
+                asked = asked_in(file)
+            if code := _code(asked):
+                return f"{CODE}: {code}"
+            if not asked.whole or archive.testzip() is not None:
                 return "a damaged ZIP"
             folder = pickled.removesuffix("data.pkl")
             tensors = any(name.startswith(f"{folder}data/") for name in names)
@@ -121,54 +129,13 @@ def _of_zip(path: Path) -> str:
         return "a damaged ZIP"
 
 
-def _code(file: BufferedIOBase) -> tuple[bool, str | None]:
-    """Return whether a pickle is whole, and the first global in it that is no part of tensors."""
-    whole = False
-    for _ in range(_LEGACY):
-        try:
-            for name in _globals(file):
-                if not _DATA.fullmatch(name):
-                    return whole or _ends(file), name
-        except (ValueError, IndexError, OverflowError, UnicodeDecodeError):
-            break  # behind the pickles of an old file lie bare numbers
-        whole = True
-    return whole, None
-
-
-def _ends(file: BufferedIOBase) -> bool:
-    try:
-        for _ in _globals(file):
-            pass
-    except (ValueError, IndexError, OverflowError, UnicodeDecodeError):
-        return False
-    return True
-
-
-def _globals(file: BufferedIOBase) -> Iterator[str]:
-    """Yield ``module.name`` of each global that a pickle asks for, in its order."""
-    pushed: list[object] = [None, None]
-    memo: dict[object, object] = {}
-    for code, argument, _ in pickletools.genops(file):
-        if code.name in ("GLOBAL", "INST"):
-            yield _spelled(*str(argument).split(" ", 1))
-        elif code.name == "STACK_GLOBAL":
-            yield _spelled(*pushed[-2:])
-        elif code.name.startswith("EXT"):
-            yield f"copyreg extension {argument}"
-        elif code.name in _PUTS:
-            memo[len(memo) if argument is None else argument] = pushed[-1]
-            continue
-        if code.name in _GETS:
-            pushed.append(memo.get(argument))
-        elif code.stack_after:
-            pushed.append(argument if isinstance(argument, str) else None)
-
-
-def _spelled(module: object, name: object) -> str:
-    """Return a global as people write it; a name that is put together on the way is hidden."""
-    if not isinstance(module, str) or not isinstance(name, str):
-        return "a hidden name"
-    return f"{_SAME_MODULE.get(module, module)}.{name}"
+def _code(asked: Asked) -> str | None:
+    """Return the name that shows most plainly that a pickle is no mere tensors; None of none."""
+    names = foreign(asked.names)
+    for judged in (is_hostile, is_code):
+        if found := [name for name in names if judged(name)]:
+            return found[0]
+    return names[0] if names else None
 
 
 def _is_text(head: bytes) -> bool:

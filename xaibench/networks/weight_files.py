@@ -2,52 +2,67 @@
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from xaibench.errors import UserError, nearest
+from xaibench.networks.checkpoints import Held
+from xaibench.networks.files_of_weights import records_of, said_of
 from xaibench.networks.made_for import MadeFor, recorded
-from xaibench.networks.unreadable import holds_safetensors, mend, what_it_is
-from xaibench.networks.wrappings import State, fitted
+from xaibench.networks.origin import Origin
+from xaibench.networks.prefixes import Fitted, State
+from xaibench.networks.wrappings import fitted, fitted_under, keys_of
 
 GreyStem = Literal["sum", "mean"]
 _SHAPES = 3  # that differ, in a message
-_NAMED = torch.__version__ >= "2.6"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What came of loading a file.
+    """What came of loading a file; as it stands, of none.
 
     Attributes:
-        said: the file's name and checksum, for the manifest.
+        said: the file's name and checksum, for the manifest; else where the weights came from.
         notes: what was taken off names, and what was left out, a line each.
         fresh: of each head that stays as it was drawn, why.
         made_for: what the file says of the images that its weights were trained on.
     """
 
-    said: str
-    notes: tuple[str, ...]
-    fresh: tuple[str, ...]
-    made_for: MadeFor | None
+    said: str = "none"
+    notes: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    made_for: MadeFor | None = None
+
+    def origin(
+        self,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        size: tuple[int, int],
+        otherwise: MadeFor | None = None,
+    ) -> Origin:
+        """Return what to say of the weights, for images of a normalisation and size.
+
+        Args:
+            otherwise: for which images they were made where the file does not say it.
+        """
+        made_for = self.made_for or otherwise
+        doubts = made_for.differences(mean, std, size) if made_for else ()
+        return Origin(self.notes, (*self.fresh, *doubts))
 
 
 def load_weights(
     net: nn.Module,
     path: Path,
     *,
-    stems: tuple[str, ...],
-    heads: tuple[str, ...],
-    grey_stem: GreyStem,
+    key: str | None = None,
+    stems: tuple[str, ...] = (),
+    heads: tuple[str, ...] = (),
+    grey_stem: GreyStem = "sum",
     unused: tuple[str, ...] = (),
 ) -> Loaded:
     """Load a state dict from a checkpoint or .safetensors file, whatever it is wrapped in.
@@ -56,64 +71,68 @@ def load_weights(
     in a file is run: ``weights_only`` always.
 
     Args:
+        path: a file, or a folder of Hugging Face's; see ``files_of``.
+        key: under which of the file's keys the weights lie; None for those that fit best.
         stems: names of the modules whose kernels of three channels become one where the network
             takes grey images.
         heads: names of the modules that stay as they are where the file's differ in shape or lack.
         grey_stem: what the one channel is of the three.
         unused: names of modules of the file's network that this one is built without.
     """
-    tree, wanted = read_tree(path), net.state_dict()
-    found = fitted(tree, wanted)
-    if found is None:
-        raise UserError(f"weights: {path} holds no state dict (names with tensors)")
+    held, records, wanted = Held.of(path), records_of(path), net.state_dict()
+    found = _found(held, wanted, key)
     state = {k: v for k, v in found.state.items() if not k.startswith(_inside(unused))}
-    for key in (f"{name}.weight" for name in stems):
-        if key in state and state[key].shape[1:2] == (3,) and wanted[key].shape[1] == 1:
-            kernels = state[key].sum(dim=1, keepdim=True)
-            state[key] = kernels / 3 if grey_stem == "mean" else kernels
+    for name in (f"{stem}.weight" for stem in stems):
+        if name in state and state[name].shape[1:2] == (3,) and wanted[name].shape[1] == 1:
+            kernels = state[name].sum(dim=1, keepdim=True)
+            state[name] = kernels / 3 if grey_stem == "mean" else kernels
     fresh = []
     for head in heads:
         if _shapes(state, head) != _shapes(wanted, head):
             fresh.append(_why_fresh(head, state, wanted))
             state = {k: v for k, v in state.items() if not k.startswith(f"{head}.")}
-            state |= {key: wanted[key] for key in _shapes(wanted, head)}
-    for key, value in wanted.items():
-        if key.endswith("num_batches_tracked"):  # older files do not hold this counter
-            state.setdefault(key, value)
+            state |= {name: wanted[name] for name in _shapes(wanted, head)}
+    for name, value in wanted.items():
+        if name.endswith("num_batches_tracked"):  # older files do not hold this counter
+            state.setdefault(name, value)
     if problems := _differences(state, wanted):
-        raise UserError(f"weights: {path} does not fit the architecture {problems}")
-    net.load_state_dict(state)
-    said = f"{path.name} (sha256 {_checksum(path)})"
-    notes = (f"Weights of {path.name}: {found.said}",) if found.said else ()
-    return Loaded(said, notes, tuple(fresh), recorded(tree, path.name))
-
-
-def read_tree(path: Path) -> object:
-    """Return what a .safetensors file or a pickle of torch.save holds; a UserError what it is."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    try:
-        if holds_safetensors(head):
-            return load_file(path)
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_plain_values()):
-            warnings.simplefilter("ignore")  # of an archive that it refuses in the next moment
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # each format raises its own kind for a damaged file
-        what = what_it_is(path)
-        why = (str(error).strip().splitlines() or [""])[0]
         raise UserError(
-            f"weights: {path} cannot be read: it is {what}"
-            + (mend(what) or f" ({type(error).__name__}: {why[:120]})")
-        ) from error
+            f"weights: {path} does not fit the architecture {problems}{_built_by(records)}"
+        )
+    net.load_state_dict(state)
+    notes = [f"Weights of {path.name}: {found.said}"] * bool(found.said)
+    if found.others:
+        notes[0] += " (weights_key chooses)"
+    made_for = recorded({"weights": held.tree, **records}, path.name)
+    return Loaded(said_of(path), (*notes, *held.notes), tuple(fresh), made_for)
 
 
-def _plain_values() -> list[object]:
-    """Return what checkpoints hold beside tensors that is no code: options, and NumPy's numbers."""
-    kinds = {type(np.dtype(code)) for code in "?bhilqBHILQefdSU"}
-    scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
-    # As NumPy 1 called it, and as NumPy 2 does; a name of another version is torch 2.6's.
-    named = [(scalar, f"numpy.{room}.multiarray.scalar") for room in ("core", "_core")]
-    return [argparse.Namespace, np.dtype, *kinds, *(named if _NAMED else [scalar])]
+def _found(held: Held, wanted: State, key: str | None) -> Fitted:
+    """Return the weights of a file that are asked for; a UserError where there are none."""
+    found = fitted(held.tree, wanted)
+    if found is None or (held.unread and not found.fits):
+        raise held.no_weights()
+    if key is None:
+        return found
+    under = fitted_under(key, held.tree, wanted)
+    if under is None:
+        fit = [repr(each) for each in (found.key, *found.others) if each]
+        told = f"; weights that fit lie under {', '.join(fit)}" * bool(fit)
+        near = nearest(key, keys_of(held.tree), 3)
+        raise UserError(f"weights_key: {held.path} has no weights under {key!r}{near}{told}")
+    return under
+
+
+def _built_by(records: Mapping[str, object]) -> str:
+    """Return what builds the network of a file of transformers; empty for any other."""
+    config = records.get("config.json")
+    if not isinstance(config, dict) or "transformers_version" not in config:
+        return ""
+    built = config.get("architectures") or ["a model"]
+    return (
+        f"; its config.json names {built[0]} of transformers: with `use: module`, name a callable "
+        "that returns the logits of one"
+    )
 
 
 def _differences(state: State, wanted: State) -> str:
@@ -155,8 +174,3 @@ def _inside(modules: tuple[str, ...]) -> tuple[str, ...]:
 
 def _shapes(state: State, module: str) -> dict[str, torch.Size]:
     return {k: v.shape for k, v in state.items() if k.startswith(f"{module}.")}
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

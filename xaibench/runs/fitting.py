@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from xaibench.config.run_config import RunConfig, plugin_parameters
+from xaibench.config.run_config import RunConfig, identity_of, plugin_parameters
 from xaibench.engine import automatic_batch_size
 from xaibench.errors import UserError
 from xaibench.metrics.base import ComparisonMetric
@@ -158,7 +158,7 @@ def trained_model(
         place.progress.say(line)
     recipe = {
         "dataset": plugin_parameters(config.dataset),
-        "model": plugin_parameters(config.model) | {"weights": model.weights},
+        "model": identity_of(config.model) | {"weights": model.weights},
         "label": lesson.label,
         "device": place.device.type,
         "code": [training_version(), plugin_version(config.dataset, config.model)],

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
-from xaibench.config.run_config import RunConfig, plugin_parameters
+from xaibench.config.run_config import RunConfig, identity_of, plugin_parameters
 from xaibench.engine.device import device_name
-from xaibench.models.base import Classifier
+from xaibench.models.base import Classifier, Model
 from xaibench.runs.fitting import Fitted
+from xaibench.runs.own_code import checksums
 from xaibench.runs.rows import RunMetric, labelled
 from xaibench.runs.subject import Subject
 from xaibench.store.provenance import environment
@@ -45,10 +46,11 @@ def describe(
         "training_seeds": list(config.training_seeds),
         "dataset": {"name": data.name, "checksum": data.checksum, **data.facts},
         "model": {
-            **plugin_parameters(config.model),
+            **identity_of(config.model),
             **_architecture(config.model),
+            **_code(config.model),
             "weights_used": model.weights,
-            "head": model.head,
+            "head": _head(config.model, model),
             **_noticed(model, config.training.epochs == 0),
             **trained,
         },
@@ -77,6 +79,27 @@ def _architecture(plugin: object) -> dict[str, object]:
     """Return what tables call the model, where that is no parameter of the plugin."""
     name = getattr(plugin, "architecture", None)
     return {} if name is None else {"architecture": name}
+
+
+def _code(plugin: Model) -> dict[str, object]:
+    """Return the checksum of each file of the user's code in the run's folder, where it has any."""
+    sums = checksums(plugin)
+    return {"code": sums} if sums else {}
+
+
+def _head(plugin: Model, model: Classifier) -> dict[str, object]:
+    """Return which module makes the outputs, how they are read, and what was asked of it.
+
+    ``layer`` is the module as torch writes it, or its class where it has parts.
+    """
+    name = model.head_module
+    module = model.module(name) if name else None
+    layer = (
+        None if module is None else type(module).__name__ if [*module.children()] else str(module)
+    )
+    asked = getattr(plugin, "head", None)
+    told = {"read_as": model.head, "module": name, "layer": layer}
+    return told if asked is None else told | {"asked": asked}
 
 
 def _noticed(model: Classifier, untrained: bool) -> dict[str, object]:

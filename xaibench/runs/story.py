@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xaibench.atomic import check_writable
 from xaibench.config.contradictions import check_task
-from xaibench.config.run_config import RunConfig, dump
+from xaibench.config.run_config import RunConfig, dump, identity_of
 from xaibench.engine.device import choose_device, reproducible
 from xaibench.errors import UserError
 from xaibench.metrics.base import ComparisonMetric, MapMetric
@@ -15,6 +15,7 @@ from xaibench.progress import Progress, for_terminal
 from xaibench.runs.cells import explain_and_score
 from xaibench.runs.fitting import Workplace, fitted_models, training_log
 from xaibench.runs.manifest import describe
+from xaibench.runs.own_code import kept_code
 from xaibench.runs.present import present
 from xaibench.runs.recording import record
 from xaibench.runs.selection import check_images, too_few_at_most
@@ -53,7 +54,8 @@ def run(
         if folder.finished:
             progress.say(f"{folder.path} is finished already; delete it to run it anew")
             return folder.path
-        kept = {"plugins": folder.keep_plugins(config.plugins)}
+        kept = {"plugins": folder.keep(config.plugins, "plugins")}
+        kept["model"] = kept_code(config.model, folder)
         folder.write_text("config.yaml", dump(config.model_copy(update=kept)))
         data = config.dataset.open(seed=config.seed, cache=place.cache, progress=progress)
         check_against(config, data)
@@ -77,7 +79,7 @@ def run(
 def identity(config: RunConfig, device: str) -> dict[str, object]:
     """Return what defines a run: a folder of results belongs to one of them."""
     plugins = [config.dataset, config.model, *config.explainers.values(), *config.metrics.values()]
-    said = config.resolved()
+    said = config.resolved() | {"model": identity_of(config.model)}
     del said["plugins"]  # where their files lie; what they are is part of the code
     return {
         "config": said,

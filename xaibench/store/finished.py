@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -45,7 +45,8 @@ class FinishedRun:
             raise UserError(
                 f"{manifest}: names no data set; give the folder of a finished run"
             ) from None
-        self.head = self.manifest.get("model", {}).get("head")
+        head = self.manifest.get("model", {}).get("head")
+        self.head = head.get("read_as") if isinstance(head, Mapping) else head  # as of older runs
 
     @cached_property
     def scores(self) -> pd.DataFrame:

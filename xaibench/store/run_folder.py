@@ -62,15 +62,15 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> None:
         write_text(self.path / name, text)
 
-    def keep_plugins(self, files: Iterable[str]) -> tuple[str, ...]:
-        """Copy plugin files beside the config, and return how it names them there."""
+    def keep(self, files: Iterable[str], under: str) -> tuple[str, ...]:
+        """Copy files of code to a folder beside the config, and return how it names them there."""
         names: dict[str, Path] = {}
         for file in map(Path, files):
-            twice = f"plugins/{file.name}" in names  # one of another kind may have the same name
-            names[f"plugins/{len(names)}/{file.name}" if twice else f"plugins/{file.name}"] = file
+            twice = f"{under}/{file.name}" in names  # one of another kind may have the same name
+            names[f"{under}/{len(names)}/{file.name}" if twice else f"{under}/{file.name}"] = file
         for name, file in names.items():
-            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-            write_text(self.path / name, file.read_text(encoding="utf-8"))
+            with replacing(self.path / name) as partial:
+                partial.write_bytes(file.read_bytes())
         return tuple(names)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:

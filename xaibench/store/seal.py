@@ -12,13 +12,16 @@ from xaibench.atomic import write_text
 from xaibench.store.damaged import read_mapping
 
 SEAL = "checksums.json"
+CODE = ("plugins", "code")
+"""Folders of a run with files of plugins, and with code that a plugin names."""
 _SEALED = (".parquet", ".csv", ".h5", ".yaml", ".md", ".tex", ".py")
 
 
 def sums(folder: Path) -> dict[str, str]:
-    """Return name -> SHA-256 of every table, of maps, config and plugins in a run's folder."""
+    """Return name -> SHA-256 of every table, of maps, config and code in a run's folder."""
     found = {}
-    for path in sorted([*folder.iterdir(), *folder.glob("plugins/**/*.py")]):
+    code = (path for room in CODE for path in folder.glob(f"{room}/**/*.py"))
+    for path in sorted([*folder.iterdir(), *code]):
         # The hidden ones are drafts.
         if path.suffix in _SEALED and not path.name.startswith("."):
             with path.open("rb") as file:

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import ast
 import functools
-import hashlib
 import importlib
 import importlib.metadata
-import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from xaibench.errors import UserError, did_you_mean
+from xaibench.registry.module_files import module_of
 
 KINDS = ("dataset", "model", "explainer", "metric")
 LIST = "xaibench list"  # the command that shows them all
@@ -76,7 +74,7 @@ class Registry:
                 raise UserError(
                     f"{path}: its stem is the plugin's name, which has no dot; rename it"
                 )
-            plugin = _read(path, path.stem, _module_of(path), str(path))
+            plugin = _read(path, path.stem, None, str(path))
             if plugin is None:
                 raise UserError(f"{path}: no plugin; put @register({KINDS[2]!r}) on its class")
             self._add(plugin)
@@ -115,7 +113,7 @@ class Registry:
 @functools.cache  # our own files do not change while we run
 def _ours(kind: str) -> tuple[Plugin, ...]:
     """Return the plugins of one of our folders."""
-    folder = Path(__file__).parent / f"{kind}s"
+    folder = Path(__file__).parents[1] / f"{kind}s"
     found = []
     for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
         parts = path.relative_to(folder).with_suffix("").parts
@@ -173,8 +171,12 @@ def _name(*parts: str) -> str:
     return ".".join(part.rstrip("_") for part in parts)
 
 
-def _read(path: Path, name: str, module: str, source: str) -> Plugin | None:
-    """Return the plugin that a file defines, by reading it; None where it defines none."""
+def _read(path: Path, name: str, module: str | None, source: str) -> Plugin | None:
+    """Return the plugin that a file defines, by reading it; None where it defines none.
+
+    Args:
+        module: of ours, which it is; None for a file of a user's.
+    """
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError) as error:
@@ -195,33 +197,15 @@ def _read(path: Path, name: str, module: str, source: str) -> Plugin | None:
     if kind not in KINDS:
         raise UserError(f"{path}: unknown kind of plugin{did_you_mean(str(kind), KINDS)}")
     doc = ast.get_docstring(node) or ast.get_docstring(tree) or ""
-    load = lambda: getattr(_import(module, path), node.name)
+    load = lambda: getattr(_import_ours(module) if module else _import_file(path), node.name)
     return Plugin(kind, name, doc.partition("\n")[0], source, load)
 
 
-def _module_of(path: Path) -> str:
-    """Return the name of a plugin file's module, which no other file has."""
-    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    return f"xaibench_plugin_{place}.{path.stem}"
-
-
-def _import(module: str, path: Path) -> object:
-    if not module.startswith("xaibench_plugin_"):
-        return _import_ours(module)
-    source = hashlib.sha256(path.read_bytes()).hexdigest()
-    known = sys.modules.get(module)
-    if known is not None and known.__source__ == source:  # one file, one class: configs are equal
-        return known
-    spec = importlib.util.spec_from_file_location(module, path)
-    loaded = importlib.util.module_from_spec(spec)
-    loaded.__source__ = source
-    sys.modules[module] = loaded  # dataclasses look their module up by name
+def _import_file(path: Path) -> object:
     try:
-        spec.loader.exec_module(loaded)
+        return module_of(path, "xaibench_plugin")
     except (Exception, SystemExit) as error:
-        del sys.modules[module]
         raise UserError(f"{path}: failed to import: {type(error).__name__}: {error}") from error
-    return loaded
 
 
 def _import_ours(module: str) -> object:
