@@ -192,6 +192,21 @@ def test_boxes_are_evidence(root, apart):
         assert not split.masks(at, 1 - split.labels)["evidence"].any()
 
 
+def test_boxes_and_images_of_a_shape_go_together(root):
+    """16 x 24 of 24 x 24 is the middle, one to one: rows are 4 less, columns as they were."""
+    boxes = rows(root).set_index("path")[["x", "y", "w", "h"]].astype(float)
+    data = opened(root, label="class", boxes=("x", "y", "w", "h"), resize=ResizeOptions((16, 24)))
+    assert data.size == (16, 24)
+    for split in data.splits.values():
+        found = split.masks(np.arange(len(split)), split.labels)["evidence"]
+        for name, mask, label in zip(split.ids, found, split.labels, strict=True):
+            wanted = np.zeros((16, 24), bool)
+            if label:
+                x, y, w, h = boxes.loc[name].astype(int)
+                wanted[max(y - 4, 0) : max(y + h - 4, 0), x : x + w] = True
+            assert np.array_equal(mask, wanted)
+
+
 def test_a_column_of_masks(root, tmp_path):
     from PIL import Image
 
