@@ -192,6 +192,13 @@ def test_boxes_are_evidence(root, apart):
         assert not split.masks(at, 1 - split.labels)["evidence"].any()
 
 
+def test_a_name_that_is_longer_than_any_is_told_in_the_first_row(root):
+    table = rows(root)
+    table.loc[0, "path"] = f"{'a' * 500}.png"
+    with pytest.raises(UserError, match=r"cannot be read \(File name too long\) \(line 2 of"):
+        opened(root, table, label="class")
+
+
 def test_boxes_and_images_of_a_shape_go_together(root):
     """16 x 24 of 24 x 24 is the middle, one to one: rows are 4 less, columns as they were."""
     boxes = rows(root).set_index("path")[["x", "y", "w", "h"]].astype(float)

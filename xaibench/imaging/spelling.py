@@ -12,10 +12,10 @@ def as_spelled(root: Path, path: str) -> str:
     An ``é`` is one sign (NFC) or two (NFD), by the system that packed the files or typed the table.
     Returned as it is where neither is there.
     """
-    if path.isascii() or _is_there(root / path):
+    if path.isascii() or is_there(root / path):
         return path
     forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
-    return next((form for form in forms if _is_there(root / form)), path)
+    return next((form for form in forms if is_there(root / form)), path)
 
 
 def alike(file: Path) -> str | None:
@@ -34,8 +34,9 @@ def alike(file: Path) -> str | None:
     return next(iter([*same, *close]), None)
 
 
-def _is_there(file: Path) -> bool:
+def is_there(file: Path) -> bool:
+    """Return whether a name, however long it is, leads to a file."""
     try:
-        return file.exists()
+        return file.is_file()
     except OSError:  # a name that is too long
         return False

@@ -13,7 +13,7 @@ from xaibench.imaging.image_files import why_unreadable
 from xaibench.imaging.label_columns import LabelColumns, Labelled, labels_of
 from xaibench.imaging.layouts.folders import SPLIT_FOLDERS
 from xaibench.imaging.picture_files import find_pictures
-from xaibench.imaging.spelling import alike, as_spelled
+from xaibench.imaging.spelling import alike, as_spelled, is_there
 from xaibench.imaging.tables import read_table
 from xaibench.progress import Progress
 
@@ -144,7 +144,7 @@ def _paths(
         drop
         for own in parts[:_LOOKED]
         for drop in range(len(own))
-        if root.joinpath(*own[drop:]).is_file()
+        if is_there(root.joinpath(*own[drop:]))
     )
     if drop := next(found, 0):
         first = next(own for own in parts if len(own) > drop)
