@@ -62,6 +62,8 @@ def test_allowed_bad_files_are_named_and_keep_their_place():
     found = read(["1.png", "bad1.png", "2.png", "3.png"], 0.25, progress)
     assert [found[i] for i in (0, 2, 3)] == [1, 2, 3]
     assert isinstance(found[1], BadImage)
+    assert progress.lines == []  # who asked may have read them before
+    check_bad([found[1]], 4, 0.25, progress)
     assert progress.lines == ["1 of 4 image files are bad: bad1.png: is empty; left out"]
 
 

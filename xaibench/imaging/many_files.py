@@ -49,7 +49,10 @@ def read_all(
 ) -> list[Result | BadImage]:
     """Return ``read(file)`` of each file, in order, or the `BadImage` that it raised.
 
-    Several threads read at a time. ``check_bad`` judges what was bad.
+    Several threads read at a time.
+
+    Raises:
+        UserError: more than the share ``allowed_bad`` is bad.
     """
 
     def attempt(file: Path) -> Result | BadImage:
@@ -59,20 +62,24 @@ def read_all(
             return bad
 
     results = of_each(files, attempt, progress=progress, title=title)
-    check_bad([r for r in results if isinstance(r, BadImage)], len(files), allowed_bad, progress)
+    refuse_bad([r for r in results if isinstance(r, BadImage)], len(files), allowed_bad)
     return results
 
 
 def check_bad(bad: Sequence[BadImage], total: int, allowed_bad: float, progress: Progress) -> None:
     """Raise UserError where more than the share ``allowed_bad`` of files is bad, else say which."""
-    if not bad:
-        return
+    refuse_bad(bad, total, allowed_bad)
+    if bad:
+        progress.say(f"{len(bad)} of {total} image files are bad: {_listed(bad, _SAID)}; left out")
+
+
+def refuse_bad(bad: Sequence[BadImage], total: int, allowed_bad: float) -> None:
+    """Raise UserError where more than the share ``allowed_bad`` of files is bad."""
     if len(bad) > allowed_bad * total:
         raise UserError(
             f"{len(bad)} of {total} image files are bad: {_listed(bad, _NAMED)}; mend or remove "
             f"them, or raise allowed_bad (now {allowed_bad:g}) to leave them out"
         )
-    progress.say(f"{len(bad)} of {total} image files are bad: {_listed(bad, _SAID)}; left out")
 
 
 def _listed(bad: Sequence[BadImage], most: int) -> str:
