@@ -127,7 +127,7 @@ def _run(operator, args: tuple, kwargs: dict, waits: list[Wait] | None):
     packet, to = operator.overloadpacket, kwargs.get("device")
     if packet not in _MOVES and there and len(there) < len(leaves):
         _refuse_mixed(operator, leaves)
-    if waits is not None and (what := _waits_for(packet, args, there, to)):
+    if waits is not None and (what := _waits_for(packet, args, kwargs, there)):
         where, line = asked_at()
         waits.append(Wait(what, where, line, leaves[0].numel()))
     if to is not None:
@@ -157,13 +157,16 @@ def _result_there(packet, args: tuple, there: list[Pretended]) -> bool:
     return isinstance(args[0], Pretended) if packet in _MOVES else bool(there)
 
 
-def _waits_for(packet, args: tuple, there: list[Pretended], to: object) -> str | None:
+def _waits_for(packet, args: tuple, kwargs: dict, there: list[Pretended]) -> str | None:
     if packet in _MOVES:
         source = args[0] if packet is aten._to_copy else args[1]
+        to, without_waiting = kwargs.get("device"), _without_waiting(packet, args, kwargs)
         begins, ends = isinstance(source, Pretended), isinstance(args[0], Pretended)
         if to is not None:
             ends = torch.device(to) != CPU
-        return None if begins == ends else ("gpu" if ends else "cpu")
+        if begins == ends or (ends and without_waiting):
+            return None
+        return "gpu" if ends else "cpu"
     if not there:
         return None
     if packet in _INDEXES:
@@ -172,6 +175,10 @@ def _waits_for(packet, args: tuple, there: list[Pretended], to: object) -> str |
             return "gpu"
         return "mask" if any(i.dtype in (torch.bool, torch.uint8) for i in at) else None
     return _WAITS.get(packet)
+
+
+def _without_waiting(packet, args: tuple, kwargs: dict) -> bool:
+    return kwargs.get("non_blocking", False) or (packet is not aten._to_copy and args[2:] == (True,))
 
 
 def _refuse_mixed(operator, leaves: list[Tensor]) -> None:

@@ -21,7 +21,10 @@ class Masks(ABC):
     def expand(
         self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
     ) -> Bool[Tensor, "pair height width"]:
-        """Return the masks number ``mask`` of the images number ``image``."""
+        """Return the masks number ``mask`` of the images number ``image``.
+
+        Pairs follow each other without a gap: by image, and by mask within one.
+        """
 
 
 class SoftMasks(ABC):

@@ -46,7 +46,8 @@ class RandomSubsets:
         def scores_of(whole: Batch) -> Tensor:
             sizes = torch.tensor(self.sizes, device=whole.images.device)
             counts = torch.full_like(whole.targets, self.draws * len(sizes))
-            masks = SubsetMasks(whole.seeds, sizes, tuple(whole.images.shape[2:]), counts)
+            size = tuple(whole.images.shape[2:])
+            masks = SubsetMasks(whole.seeds, sizes, size, counts, self.draws)
             fills = fill_images(whole, fill)
             scores = masked_scores(model, whole.images, fills, whole.targets, masks, space)
             return scores.view(len(whole), self.draws, len(sizes))
@@ -116,22 +117,27 @@ class SubsetMasks(Masks):
         sizes: mask m has ``sizes[m % n]`` of the pixels of draw m // n, n the number of sizes.
         size: height and width of the images.
         counts: masks of each image.
+        draws: of each image.
     """
 
     seeds: Seeds
     sizes: Int[Tensor, " size"]
     size: tuple[int, int]
     counts: Int[Tensor, " batch"]
+    draws: int
 
     def expand(
         self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
     ) -> Bool[Tensor, "pair height width"]:
-        draw = mask // len(self.sizes)
-        # Masks of one draw follow each other: its order is made once.
-        drawn, pair = torch.stack([image, draw]).unique_consecutive(dim=1, return_inverse=True)
-        seeds = copy_seeds(self.seeds[drawn[0]], drawn[1])
+        sizes = len(self.sizes)
+        draw = image * self.draws + mask // sizes
+        # Masks of one draw follow each other, and its order is made once. How many draws there are
+        # is not asked of the device, which would have to be waited for: perhaps one too many.
+        drawn = draw[:1] + torch.arange((len(draw) - 2) // sizes + 2, device=draw.device)
+        drawn = drawn.clamp(max=len(self.seeds) * self.draws - 1)
+        seeds = copy_seeds(self.seeds[drawn // self.draws], drawn % self.draws)
         order = random_bits(seeds, self.size[0] * self.size[1], SUBSETS).argsort(dim=1)
         places = torch.arange(order.shape[1], device=order.device).expand_as(order)
         ranks = torch.empty_like(order).scatter_(1, order, places)
-        chosen = ranks[pair] < self.sizes[mask % len(self.sizes)][:, None]
+        chosen = ranks[draw - draw[:1]] < self.sizes[mask % sizes][:, None]
         return chosen.view(-1, *self.size)

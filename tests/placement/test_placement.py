@@ -1,0 +1,74 @@
+"""Every explainer and metric on a pretended GPU: to the CPU's numbers, with nothing misplaced."""
+
+from __future__ import annotations
+
+import pytest
+from left import LEFT, unlisted
+from trials import alike, numbers, numbers_there, places, plugin
+
+from xaibench.checks.stage import NETWORKS, Stage
+from xaibench.errors import UserError
+from xaibench.explainers.base import Explainer
+from xaibench.metrics.base import Metric, PredictionMetric
+from xaibench.registry import Registry
+
+SEEN_INSIDE = ("token_occlusion", "attn_lrp", "raw_attention", "attention_rollout")
+SEEN_INSIDE += ("gradient_attention",)
+# The generators of a CPU and of a GPU draw other numbers, whatever their seed.
+DRAWN_THERE = {"captum.gradient_shap", "captum.layer_gradient_shap"}
+
+
+def refusal(tried: Explainer | Metric, stage: Stage) -> str:
+    try:
+        if isinstance(tried, Explainer):
+            tried.admit(stage.model())
+        else:
+            tried.check(stage.size)
+    except UserError as reason:
+        return str(reason)
+    return ""
+
+
+def trials():
+    """Ours on convolutions, and those that look at tokens on a ViT; all the rest is slow."""
+    for kind in ("explainer", "metric"):
+        for name in Registry().names(kind):
+            usual = "vit" if name in SEEN_INSIDE else "cnn"
+            for network in NETWORKS if kind == "explainer" else ("cnn", "vit"):
+                quick = network == usual and "." not in name
+                marks = [] if quick else [pytest.mark.slow]
+                yield pytest.param(kind, name, network, marks=marks, id=f"{name}-{network}")
+
+
+def hold(tried: Explainer | Metric, stage: Stage) -> None:
+    found, waits = numbers_there(tried, stage)
+    assert unlisted(places(waits, "cpu")) == set()
+    if tried.name in DRAWN_THERE:
+        return
+    wanted = numbers(tried, stage)
+    assert found.keys() == wanted.keys()
+    assert [name for name, value in found.items() if not alike(value, wanted[name])] == []
+
+
+@pytest.mark.parametrize(("kind", "name", "network"), list(trials()))
+def test_it_computes_where_its_images_are(kind, name, network):
+    tried, stage = plugin(kind, name), Stage(network=network, images=2)
+    if isinstance(tried, PredictionMetric):
+        pytest.skip("it scores arrays of NumPy, once a run")
+    if refusal(tried, stage):
+        return  # why, is what tests/checks/test_matrix.py asks
+    hold(tried, stage)
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        pytest.param(place, name, marks=[pytest.mark.slow] if "." in name else [], id=place)
+        for place, (name, _) in LEFT.items()
+    ],
+)
+def test_what_is_said_to_leave_the_device_does(place, name):
+    kind = "explainer" if name in Registry().names("explainer") else "metric"
+    network = "vit" if name in SEEN_INSIDE else "cnn"
+    _, waits = numbers_there(plugin(kind, name), Stage(network=network, images=2))
+    assert [where for where in places(waits, "cpu") if where.startswith(place)]
