@@ -40,6 +40,7 @@ aten = torch.ops.aten
 _WAITS = {
     aten._local_scalar_dense: "item",
     aten.equal: "equal",
+    aten.allclose: "allclose",
     aten.nonzero: "nonzero",
     aten.masked_select: "masked_select",
     aten._unique2: "unique",
@@ -127,7 +128,7 @@ def _run(operator, args: tuple, kwargs: dict, waits: list[Wait] | None):
     packet, to = operator.overloadpacket, kwargs.get("device")
     if packet not in _MOVES and there and len(there) < len(leaves):
         _refuse_mixed(operator, leaves)
-    if waits is not None and (what := _waits_for(packet, args, kwargs, there)):
+    if waits is not None and (what := _waits_for(operator, args, kwargs, there)):
         where, line = asked_at()
         waits.append(Wait(what, where, line, leaves[0].numel()))
     if to is not None:
@@ -157,7 +158,8 @@ def _result_there(packet, args: tuple, there: list[Pretended]) -> bool:
     return isinstance(args[0], Pretended) if packet in _MOVES else bool(there)
 
 
-def _waits_for(packet, args: tuple, kwargs: dict, there: list[Pretended]) -> str | None:
+def _waits_for(operator, args: tuple, kwargs: dict, there: list[Pretended]) -> str | None:
+    packet = operator.overloadpacket
     if packet in _MOVES:
         source = args[0] if packet is aten._to_copy else args[1]
         to, without_waiting = kwargs.get("device"), _without_waiting(packet, args, kwargs)
@@ -174,6 +176,8 @@ def _waits_for(packet, args: tuple, kwargs: dict, there: list[Pretended]) -> str
         if not all(isinstance(index, Pretended) for index in at):
             return "gpu"
         return "mask" if any(i.dtype in (torch.bool, torch.uint8) for i in at) else None
+    if operator is aten.repeat_interleave.Tensor and kwargs.get("output_size") is None:
+        return "repeat_interleave"
     return _WAITS.get(packet)
 
 
@@ -224,11 +228,11 @@ class _Calls(TorchFunctionMode):
         self.waits = waits
 
     def __torch_function__(self, call, types, args=(), kwargs=None):
+        if call is torch.device:  # a name, of which nothing is made yet
+            return call(*args, **(kwargs or {}))
         args, kwargs = tree_map(_below, (args, kwargs or {}))
         if call is Tensor.cuda:
             return args[0].to(BELOW)
-        if call is Tensor.pin_memory:
-            return args[0]
         if call is Tensor.tolist and isinstance(args[0], Pretended):
             return args[0].to(CPU).tolist()
         makes = call in (torch.tensor, torch.as_tensor, torch.asarray)
@@ -271,6 +275,8 @@ def pretended_gpu() -> Iterator[Device]:
         with ExitStack() as stack:
             for name, answer in answers.items():
                 stack.enter_context(mock.patch.object(torch.cuda, name, answer))
+            # On the class: images are read in a thread, which no mode of this one reaches.
+            stack.enter_context(mock.patch.object(Tensor, "pin_memory", lambda self: self))
             stack.enter_context(_Operators(seen.waits))
             stack.enter_context(_Calls(seen.waits))
             yield seen

@@ -1,0 +1,63 @@
+"""Hot loops never wait for the device: twice the steps, or half the batch, and no wait more.
+
+On a GPU each wait ends what makes it fast: kernels are queued while others run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from trials import numbers_there, plugin
+
+from xaibench.checks.stage import Stage
+
+# A loop, and two sizes of it.
+LOOPS = [
+    ("metric", "deletion", {"steps": 20}, {"steps": 60}),
+    ("metric", "insertion", {"steps": 20}, {"steps": 60}),
+    ("metric", "srg", {"steps": 20}, {"steps": 60}),
+    ("metric", "aopc", {"steps": 4}, {"steps": 12}),
+    ("metric", "selectivity", {"steps": 10}, {"steps": 50}),
+    ("metric", "monotonicity", {"steps": 10}, {"steps": 30}),
+    ("metric", "infidelity", {"samples": 10}, {"samples": 60}),
+    ("metric", "sensitivity_n", {"subsets": 5}, {"subsets": 20}),
+    ("metric", "faithfulness_correlation", {"subsets": 10}, {"subsets": 60}),
+    ("explainer", "square_occlusion", {"window": 16, "stride": 8}, {"window": 8, "stride": 2}),
+    ("explainer", "superpixel_occlusion", {}, {}),
+    ("explainer", "lime", {"samples": 20}, {"samples": 90}),
+    ("explainer", "kernel_shap", {"samples": 80}, {"samples": 240}),
+    ("explainer", "rise", {"masks": 20}, {"masks": 300}),
+    ("explainer", "score_cam", {}, {}),
+    ("explainer", "ablation_cam", {}, {}),
+    ("explainer", "smooth_grad", {"samples": 4}, {"samples": 40}),
+    ("explainer", "var_grad", {"samples": 4}, {"samples": 40}),
+    ("explainer", "expected_gradients", {"samples": 4}, {"samples": 40}),
+    ("explainer", "blur_ig", {"steps": 4}, {"steps": 40}),
+    ("explainer", "guided_ig", {"steps": 4}, {"steps": 12}),
+    ("explainer", "extremal_perturbation", {"steps": 4}, {"steps": 12}),
+    ("explainer", "grad_cam", {}, {}),
+]
+
+
+def waits(kind: str, name: str, settings: dict, batch_size: int = 16) -> Counter:
+    """Return kind and place of a wait -> how often; of large batches, in which loops are long."""
+    _, found = numbers_there(plugin(kind, name, settings), Stage(images=2), batch_size)
+    return Counter((wait.what, wait.where) for wait in found)
+
+
+@pytest.mark.parametrize(("kind", "name", "few", "many"), LOOPS, ids=[name for _, name, *_ in LOOPS])
+def test_a_loop_waits_as_often_however_long_it_is(kind, name, few, many):
+    short = waits(kind, name, few)
+    assert waits(kind, name, many) - short == Counter()
+    # All images still in one batch, where the images themselves are batched.
+    assert waits(kind, name, few, batch_size=4) - short == Counter()
+
+
+def test_captum_copies_the_steps_of_each_batch():
+    """The one exception: captum makes a batch's steps on the CPU, and brings them there."""
+    place = "gpu", "xaibench/explainers/integrated_gradients.py:<lambda>"
+    at = {steps: waits("explainer", "integrated_gradients", {"steps": steps}) for steps in (8, 48)}
+    assert at[48] - at[8] == Counter({place: at[48][place] - at[8][place]})
+    assert at[8][place] == 1
+    assert at[48][place] == 6  # 48 steps of 2 images in batches of 16
