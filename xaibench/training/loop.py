@@ -229,7 +229,8 @@ class _Run:
         seeds = torch.from_numpy(self.order.draws(epoch, at)) + (
             image_seed(self.seed, f"augment/{epoch}") >> 1
         )
-        images = augment(as_images(block, device), seeds.to(device), options.augment)
+        there = lambda drawn: drawn.to(device, non_blocking=True)  # a GPU is not waited for
+        images = augment(as_images(block, device), there(seeds), options.augment)
         monitored = [row[f"valid_{options.monitor}"] for row in self.state.rows]
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(options, step, self.plan.total, monitored)
@@ -237,7 +238,7 @@ class _Run:
         with torch.autocast(device.type, self.half, enabled=self.on_gpu):
             logits = self.model(images)
         logits = logits.float()
-        loss = self.loss(logits, self.train_labels[rows.to(device)])
+        loss = self.loss(logits, self.train_labels[there(rows)])
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer)
