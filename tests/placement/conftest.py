@@ -1,6 +1,7 @@
-"""The small training is that of the tests of training."""
+"""The small training and the networks of windows are those of their own tests."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "training"))
+for room in ("training", "engine"):
+    sys.path.append(str(Path(__file__).resolve().parents[1] / room))

@@ -1,9 +1,10 @@
 """A GPU that is not there: tensors that say ``cuda:0`` and hold real numbers in a CPU's memory.
 
-``FakeTensorMode`` of torch pretends devices too, and holds no numbers. Almost nothing of ours runs
-under it: how many superpixels, masks or boxes there are is read from numbers, and its backward
-passes ask for a driver. So tensors here carry both: everything runs for real, to the same numbers
-as on the CPU, and whatever a GPU would refuse raises at the place that asked for it:
+``FakeTensorMode`` of torch pretends devices too, and holds no numbers. What counts masks,
+superpixels or tokens reads them from numbers, and backward passes of fake tensors of ``cuda`` ask
+for a driver, so that little of ours runs under it. Tensors here carry both: everything runs for
+real, to the same numbers as on the CPU, and whatever a GPU would refuse raises at the place that
+asked for it (``test_pretended`` holds that against fake tensors, operator by operator):
 
 - an operator that gets a tensor of each device, unless torch takes a number from the CPU there;
 - ``.numpy()``, or anything else that reads a tensor's memory.
@@ -65,8 +66,8 @@ class Wait:
     """The CPU waiting for the device, or the device for the CPU.
 
     Attributes:
-        what: ``cpu`` (a copy to the CPU), ``gpu`` (a copy from it), ``item``, ``nonzero``, ``index``
-            (by a mask), ``unique``...
+        what: ``cpu`` (a copy to the CPU), ``gpu`` (a copy from it), ``mask`` (an index by one),
+            ``item``, ``nonzero``, ``unique``...
         where: file and function that asked, as ``xaibench/engine/scores.py:packed_scores``.
         line: in that file.
         numbers: how many were copied or looked at.
@@ -109,6 +110,11 @@ class Pretended(Tensor):
     def __init__(self, held: Tensor) -> None:
         self.held = held
 
+    def _set_data(self, data: Pretended) -> None:
+        Tensor.data.__set__(self, data)
+        self.held = data.held
+
+    data = property(lambda self: Tensor.data.__get__(self), _set_data)
     device = property(lambda self: GPU)
     is_cuda = property(lambda self: True)
     is_meta = property(lambda self: False)
@@ -135,7 +141,9 @@ def _run(operator, args: tuple, kwargs: dict, waits: list[Wait] | None):
         kwargs = kwargs | {"device": CPU}
     known = {id(leaf.held): leaf for leaf in there}
     shapes = [leaf.shape for leaf in there]
-    found = operator(*tree_map_only(Pretended, _held, args), **tree_map_only(Pretended, _held, kwargs))
+    found = operator(
+        *tree_map_only(Pretended, _held, args), **tree_map_only(Pretended, _held, kwargs)
+    )
     if any(leaf.held.shape != shape for leaf, shape in zip(there, shapes, strict=True)):
         raise NotImplementedError(f"{operator} changes the shape of its input in place")
     stays = torch.device(to) != CPU if to is not None else _result_there(packet, args, there)
@@ -182,7 +190,9 @@ def _waits_for(operator, args: tuple, kwargs: dict, there: list[Pretended]) -> s
 
 
 def _without_waiting(packet, args: tuple, kwargs: dict) -> bool:
-    return kwargs.get("non_blocking", False) or (packet is not aten._to_copy and args[2:] == (True,))
+    return kwargs.get("non_blocking", False) or (
+        packet is not aten._to_copy and args[2:] == (True,)
+    )
 
 
 def _refuse_mixed(operator, leaves: list[Tensor]) -> None:

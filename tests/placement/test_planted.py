@@ -11,7 +11,7 @@ from pretended import PlacementError
 from trials import numbers_there, places
 
 from xaibench.checks.stage import Stage
-from xaibench.engine import masked_scores
+from xaibench.engine import SharedMasks, masked_scores
 from xaibench.errors import PluginError
 from xaibench.explainers.base import Explainer
 from xaibench.explainers.square_occlusion import SquareOcclusion
@@ -111,8 +111,6 @@ def test_a_mask_of_the_cpu_is_found_in_the_engine():
         name = "choosing"
 
         def attribute(self, model, batch):
-            from xaibench.engine.masks import SharedMasks
-
             masks = SharedMasks(batch.masks["evidence"][:1], torch.ones_like(batch.targets))
             fills = torch.zeros(batch.images.shape)
             scores = masked_scores(model, batch.images, fills, batch.targets, masks)
