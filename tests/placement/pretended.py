@@ -9,8 +9,8 @@ asked for it (``test_pretended`` holds that against fake tensors, operator by op
 - an operator that gets a tensor of each device, unless torch takes a number from the CPU there;
 - ``.numpy()``, or anything else that reads a tensor's memory.
 
-What makes one of the two wait for the other is written down: see ``Wait``. Among it is indexing by
-a tensor of the CPU, which torch allows, and which hides a copy.
+What makes one of the two wait for the other is written down, as ``placing.Wait``: indexing by a
+tensor of the CPU too, which torch allows, and which hides a copy.
 
 Below, tensors are torch's ``meta`` (backward passes of which need no driver) and only say that they
 are on a GPU; what is asked of ``cuda`` is asked of ``meta``, and filled with numbers here.
@@ -18,79 +18,21 @@ are on a GPU; what is asked of ``cuda`` is asked of ``meta``, and filled with nu
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from unittest import mock
 
 import torch
+from placing import CPU, MOVES, Wait, asked_at, refuse_mixed, result_is_there, waits_for
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
-ROOT = Path(__file__).resolve().parents[2]
-GPU, BELOW, CPU = torch.device("cuda", 0), torch.device("meta"), torch.device("cpu")
-aten = torch.ops.aten
-
-# Operators whose result, or its shape, the CPU asks for. Indexing by a mask is among them, as is
-# the look whether a matrix was singular.
-_WAITS = {
-    aten._local_scalar_dense: "item",
-    aten.equal: "equal",
-    aten.allclose: "allclose",
-    aten.nonzero: "nonzero",
-    aten.masked_select: "masked_select",
-    aten._unique2: "unique",
-    aten.unique_consecutive: "unique",
-    aten.unique_dim: "unique",
-    aten.bincount: "bincount",
-    aten._linalg_check_errors: "linalg",
-}
-_INDEXES = {aten.index, aten.index_put, aten.index_put_, aten._unsafe_index, aten._index_put_impl_}
-# Where torch takes a number of the CPU although the operator is not pointwise.
-_TAKES_NUMBERS = {aten.fill, aten.fill_, aten.masked_fill, aten.masked_fill_}
+GPU, BELOW = torch.device("cuda", 0), torch.device("meta")
 _IMPLICIT = torch._C.DispatchKey.CompositeImplicitAutograd
-_MOVES = {aten._to_copy, aten.copy_, aten.copy}
-
-
-class PlacementError(AssertionError):
-    """An operator that a GPU would refuse."""
-
-
-@dataclass(frozen=True)
-class Wait:
-    """The CPU waiting for the device, or the device for the CPU.
-
-    Attributes:
-        what: ``cpu`` (a copy to the CPU), ``gpu`` (a copy from it), ``mask`` (an index by one),
-            ``item``, ``nonzero``, ``unique``...
-        where: file and function that asked, as ``xaibench/engine/scores.py:packed_scores``.
-        line: in that file.
-        numbers: how many were copied or looked at.
-    """
-
-    what: str
-    where: str
-    line: int
-    numbers: int
-
-    def __str__(self) -> str:
-        return f"{self.what} of {self.numbers} numbers at {self.where}, line {self.line}"
-
-
-def asked_at() -> tuple[str, int]:
-    """Return the innermost file and function of the project, and the line, that is running."""
-    frame = sys._getframe(1)
-    while frame:
-        path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(ROOT) and path != Path(__file__) and ".venv" not in path.parts:
-            return f"{path.relative_to(ROOT)}:{frame.f_code.co_name}", frame.f_lineno
-        frame = frame.f_back
-    return "elsewhere", 0
 
 
 class Pretended(Tensor):
@@ -132,9 +74,9 @@ def _run(operator, args: tuple, kwargs: dict, waits: list[Wait] | None):
     leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     there = [leaf for leaf in leaves if isinstance(leaf, Pretended)]
     packet, to = operator.overloadpacket, kwargs.get("device")
-    if packet not in _MOVES and there and len(there) < len(leaves):
-        _refuse_mixed(operator, leaves)
-    if waits is not None and (what := _waits_for(operator, args, kwargs, there)):
+    if packet not in MOVES and there and len(there) < len(leaves):
+        refuse_mixed(operator, args, leaves)
+    if waits is not None and (what := waits_for(operator, args, kwargs, there)):
         where, line = asked_at()
         waits.append(Wait(what, where, line, leaves[0].numel()))
     if to is not None:
@@ -146,7 +88,7 @@ def _run(operator, args: tuple, kwargs: dict, waits: list[Wait] | None):
     )
     if any(leaf.held.shape != shape for leaf, shape in zip(there, shapes, strict=True)):
         raise NotImplementedError(f"{operator} changes the shape of its input in place")
-    stays = torch.device(to) != CPU if to is not None else _result_there(packet, args, there)
+    stays = torch.device(to) != CPU if to is not None else result_is_there(packet, args, there)
     wrapped = lambda t: known[id(t)] if id(t) in known else _wrapped(t)
     return tree_map_only(Tensor, wrapped, found) if stays else found
 
@@ -159,55 +101,6 @@ def _wrapped(held: Tensor) -> Pretended:
 
 def _held(tensor: Pretended) -> Tensor:
     return tensor.held
-
-
-def _result_there(packet, args: tuple, there: list[Pretended]) -> bool:
-    # What is written into says where the result is, as the CPU's copy of a GPU's numbers.
-    return isinstance(args[0], Pretended) if packet in _MOVES else bool(there)
-
-
-def _waits_for(operator, args: tuple, kwargs: dict, there: list[Pretended]) -> str | None:
-    packet = operator.overloadpacket
-    if packet in _MOVES:
-        source = args[0] if packet is aten._to_copy else args[1]
-        to, without_waiting = kwargs.get("device"), _without_waiting(packet, args, kwargs)
-        begins, ends = isinstance(source, Pretended), isinstance(args[0], Pretended)
-        if to is not None:
-            ends = torch.device(to) != CPU
-        if begins == ends or (ends and without_waiting):
-            return None
-        return "gpu" if ends else "cpu"
-    if not there:
-        return None
-    if packet in _INDEXES:
-        at = [index for index in args[1] if index is not None]
-        if not all(isinstance(index, Pretended) for index in at):
-            return "gpu"
-        return "mask" if any(i.dtype in (torch.bool, torch.uint8) for i in at) else None
-    if operator is aten.repeat_interleave.Tensor and kwargs.get("output_size") is None:
-        return "repeat_interleave"
-    return _WAITS.get(packet)
-
-
-def _without_waiting(packet, args: tuple, kwargs: dict) -> bool:
-    return kwargs.get("non_blocking", False) or (
-        packet is not aten._to_copy and args[2:] == (True,)
-    )
-
-
-def _refuse_mixed(operator, leaves: list[Tensor]) -> None:
-    strays = [leaf for leaf in leaves if not isinstance(leaf, Pretended)]
-    packet = operator.overloadpacket
-    if packet in _INDEXES and isinstance(leaves[0], Pretended):  # torch copies, and hides it
-        return
-    numbers = torch.Tag.pointwise in operator.tags or packet in _TAKES_NUMBERS
-    if numbers and all(leaf.ndim == 0 for leaf in strays):
-        return
-    where, line = asked_at()
-    shapes = ", ".join(str(tuple(leaf.shape)) for leaf in strays)
-    raise PlacementError(
-        f"{operator} got tensors of cuda:0 and cpu (of shape {shapes}) at {where}, line {line}"
-    )
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 from left import unlisted
-from pretended import PlacementError
+from placing import PlacementError
 from trials import numbers_there, places
 
 from xaibench.checks.stage import Stage

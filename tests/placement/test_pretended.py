@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pretended import CPU, GPU, PlacementError, Pretended, pretended_gpu
+from placing import CPU, PlacementError
+from pretended import GPU, Pretended, pretended_gpu
 from torch._subclasses import FakeTensorMode
 
 from xaibench.checks.stage import toy_model
@@ -15,6 +16,7 @@ OPERATORS = {
     "a number into places": lambda there, here: there.masked_fill(there > 0, here[0, 0]),
     "a number chosen": lambda there, here: torch.where(there > 0, there, here[0, 0]),
     "a number into an index": lambda there, here: there.index_put_((there.long(),), here[0, 0]),
+    "numbers into an index": lambda there, here: there.index_put_((there.long(),), here),
     "index of the CPU": lambda there, here: there[here.long()],
     "copy into": lambda there, here: there.copy_(here),
     "sum": lambda there, here: there + here,

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
-from pretended import GPU, Pretended, Wait, pretended_gpu
+from placing import Wait
+from pretended import GPU, Pretended, pretended_gpu
 from torch import Tensor
 
 from xaibench.checks.scoring import scored
