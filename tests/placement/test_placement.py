@@ -6,7 +6,7 @@ import pytest
 from left import LEFT, unlisted
 from trials import alike, numbers, numbers_there, places, plugin
 
-from xaibench.checks.stage import NETWORKS, Stage
+from xaibench.checks.stage import NETWORKS, Network, Stage
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
 from xaibench.metrics.base import Metric, PredictionMetric
@@ -29,6 +29,33 @@ OTHER_NUMBERS = {
     "captum.layer_gradient_shap": "its noise is drawn on the device, by the device's own generator",
     "captum.layer_activation": "sums of a ViT's normalised tokens are zero but for rounding",
 }
+# Ways that the defaults do not go.
+VARIANTS = [
+    ("explainer", "rise", {"masks": 60, "normalise": "sum"}),
+    ("explainer", "lime", {"samples": 60, "segmentation": "slic", "hide": "blur"}),
+    ("explainer", "lime", {"samples": 60, "positive_only": True, "num_features": 2}),
+    ("explainer", "superpixel_occlusion", {"measure": "drop_per_area", "fill": "image_mean"}),
+    ("explainer", "square_occlusion", {"window": 12, "stride": 5, "fill": "blur"}),
+    ("explainer", "integrated_gradients", {"baseline": "image_mean", "channels": "sum"}),
+    ("explainer", "blur_ig", {"steps": 5, "spacing": "linear"}),
+    ("explainer", "extremal_perturbation", {"fill": "black"}),
+    ("explainer", "hierarchical_perturbation", {"fill": "blur"}),
+    ("explainer", "score_cam", {"weights": "increase"}),
+    ("explainer", "smooth_grad", {"samples": 5, "magnitude": "square"}),
+    ("explainer", "attn_lrp", {"variant": "cp_lrp"}),
+    ("explainer", "attention_rollout", {"heads": "max"}),
+    ("explainer", "grad_cam", {"variant": "layercam"}),
+    ("explainer", "grad_cam", {"variant": "eigencam"}),
+    ("metric", "deletion", {"steps": 7, "fill": "blur"}),
+    ("metric", "insertion", {"steps": 7, "fill": "0.4", "order": "lerf"}),
+    ("metric", "cumulative_drop", {"fill": "blur"}),
+    ("metric", "pointing_game", {"tolerance": 3}),
+    ("metric", "infidelity", {"samples": 9, "perturbation": "noise", "scale": "none"}),
+    ("metric", "iou_top", {"top": 0.2}),
+    ("metric", "monotonicity", {"steps": 9, "definition_by": "nguyen"}),
+    ("metric", "road", {"levels": (0.5,), "order": "lerf", "measure": "accuracy"}),
+    ("metric", "weight_randomisation", {"stages": 1, "noisy_copies": 2}),
+]
 
 
 def refusal(tried: Explainer | Metric, stage: Stage) -> str:
@@ -42,15 +69,19 @@ def refusal(tried: Explainer | Metric, stage: Stage) -> str:
     return ""
 
 
+def usual(name: str) -> Network:
+    return "vit" if name in SEEN_INSIDE else "cnn"
+
+
 def trials():
     """Ours on convolutions, and those that look at tokens on a ViT; all the rest is slow."""
     for kind in ("explainer", "metric"):
         for name in Registry().names(kind):
-            usual, foreign = "vit" if name in SEEN_INSIDE else "cnn", "." in name
+            foreign = "." in name
             # What a metric does is the same for every network; what a library's does, for tokens.
             of_explainers = NETWORKS[:2] if foreign else NETWORKS
             for network in of_explainers if kind == "explainer" else ["cnn"]:
-                quick = network == usual and not foreign
+                quick = network == usual(name) and not foreign
                 marks = [] if quick else [pytest.mark.slow]
                 yield pytest.param(kind, name, network, marks=marks, id=f"{name}-{network}")
 
@@ -75,6 +106,12 @@ def test_it_computes_where_its_images_are(kind, name, network):
     hold(tried, stage)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "name", "settings"), VARIANTS)
+def test_other_settings_compute_there_too(kind, name, settings):
+    hold(plugin(kind, name, settings), Stage(network=usual(name), images=2))
+
+
 @pytest.mark.parametrize(
     ("place", "name"),
     [
@@ -84,6 +121,6 @@ def test_it_computes_where_its_images_are(kind, name, network):
 )
 def test_what_is_said_to_leave_the_device_does(place, name):
     kind = "explainer" if name in Registry().names("explainer") else "metric"
-    network = "vit" if name in SEEN_INSIDE else "cnn"
-    _, waits = numbers_there(plugin(kind, name, SMALL.get(name)), Stage(network=network, images=2))
+    stage = Stage(network=usual(name), images=2)
+    _, waits = numbers_there(plugin(kind, name, SMALL.get(name)), stage)
     assert [where for where in places(waits, "cpu") if where.startswith(place)]
