@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xaibench.errors import UserError
-from xaibench.figures.draw import draw_all
+from xaibench.figures.draw import draw_all, drawn_formats
 from xaibench.leaderboards.board import ScoredRun
 from xaibench.progress import SilentProgress
 from xaibench.store.finished import aligned
@@ -16,9 +16,7 @@ NAMES = [
     *("training", "ranking", "rank_intervals", "curves", "panels", "agreement"),
     *("true_positives", "failures"),
 ]
-OF_SCORES = [
-    f"{name}.{ending}" for name in ("ranking", "rank_intervals") for ending in ("png", "pdf")
-]
+OF_SCORES = ["ranking.png", "rank_intervals.png"]
 
 
 def test_a_finished_run_has_all_its_figures(finished_run, monkeypatch):
@@ -26,9 +24,7 @@ def test_a_finished_run_has_all_its_figures(finished_run, monkeypatch):
     monkeypatch.setattr("xaibench.figures.base.DPI", 40)
     monkeypatch.setattr("xaibench.figures.choice.representative", lambda rows: rows.iloc[[0, 2]])
     paths = draw_all(ScoredRun(finished_run), SilentProgress())
-    assert paths == [
-        finished_run / "figures" / f"{name}.{ending}" for name in NAMES for ending in ("png", "pdf")
-    ]
+    assert paths == [finished_run / "figures" / f"{name}.png" for name in NAMES]
     assert all(path.stat().st_size > 1000 for path in paths)
     assert len(list((finished_run / "figures").iterdir())) == len(paths)
 
@@ -47,11 +43,26 @@ def test_cost_is_drawn_where_the_run_tells_it(finished_run, scores):
     told = scores.assign(forward_passes=scores["explainer"].map(len), backward_passes=0)
     told.to_parquet(finished_run / "scores.parquet")
     paths = draw_all(ScoredRun(finished_run), SilentProgress())
-    assert [p.name for p in paths] == [*OF_SCORES, "cost.png", "cost.pdf"]
+    assert [p.name for p in paths] == [*OF_SCORES, "cost.png"]
+    assert drawn_formats(finished_run) == ["png"]
+
+
+def test_the_formats_asked_for_are_those_written(finished_run):
+    for name in ("maps.h5", "curves.parquet", "training_log.csv"):
+        (finished_run / name).unlink()
+    assert drawn_formats(finished_run) == []
+    paths = draw_all(ScoredRun(finished_run), SilentProgress(), ("svg", "pdf"))
+    assert {path.name for path in paths} == {
+        *("ranking.svg", "ranking.pdf", "rank_intervals.svg", "rank_intervals.pdf")
+    }
+    assert set((finished_run / "figures").iterdir()) == set(paths)
+    assert drawn_formats(finished_run) == ["pdf", "svg"]
 
 
 def test_more_than_eight_explainers_are_several_panels(finished_run, monkeypatch):
-    monkeypatch.setattr("xaibench.figures.draw.save", lambda figure, folder, name: [folder / name])
+    monkeypatch.setattr(
+        "xaibench.figures.draw.save", lambda figure, folder, name, formats: [folder / name]
+    )
     for name in ("training_log.csv", "curves.parquet"):
         (finished_run / name).unlink()
     with h5py.File(finished_run / "maps.h5", "a") as file:
