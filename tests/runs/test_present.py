@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -74,3 +76,16 @@ def test_without_a_failure_the_report_says_so(run, predictions):
     present(folder, SilentProgress(), ("png",))
     assert "failures" not in names
     assert NO_FAILURE in (folder / "report.html").read_text()
+
+
+def test_what_is_not_needed_is_not_imported(run):
+    code = (
+        "import sys; from pathlib import Path; from xaibench.runs.present import present; "
+        "from xaibench.progress import SilentProgress; "
+        f"present(Path({str(run[0])!r}), SilentProgress(), ('png',)); "
+        "heavy = {'torch', 'sklearn', 'scikit_posthocs'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert (run[0] / "figures" / "roc.png").is_file()
