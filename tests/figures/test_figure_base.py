@@ -84,9 +84,3 @@ def test_files_are_whole_and_the_same_every_time(tmp_path):
         assert one.read_bytes() == other.read_bytes()
     assert b"CreationDate" not in first[1].read_bytes()
     assert b"<dc:date>" not in first[2].read_bytes()
-
-
-def test_a_saved_figure_is_empty(tmp_path):
-    figure = figure_of_a_line()
-    save(figure, tmp_path, "line")
-    assert not figure.axes

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import h5py
 import numpy as np
 import pytest
@@ -84,3 +87,20 @@ def test_rows_follow_the_maps_when_an_image_has_several_targets(predictions):
     rows = predictions.iloc[[0, 1, 1, 2]].assign(target=list("abcd"), selected=[1, 1, 1, 0])
     found = aligned(["test_1", "test_1", "test_0"], rows)
     assert list(found["target"]) == ["b", "c", "a"]
+
+
+def test_no_figure_outlives_its_drawing_and_the_collector_is_left_as_found(
+    finished_run, monkeypatch
+):
+    alive = []
+
+    def save(figure, folder, name, formats):
+        assert sum(each() is not None for each in alive) <= 1  # the one before, at most
+        alive.append(weakref.ref(figure))
+        return []
+
+    monkeypatch.setattr("xaibench.figures.draw.save", save)
+    draw_all(ScoredRun(finished_run), SilentProgress())
+    assert len(alive) == len(NAMES)
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0

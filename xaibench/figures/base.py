@@ -185,8 +185,7 @@ def span(few: int, most: int) -> str:
 def save(
     figure: Figure, folder: Path, name: str, formats: Collection[FigureFormat] = ("png",)
 ) -> list[Path]:
-    """Write ``name.png`` (200 dpi) and what else is asked for, each whole or not at all; clear the
-    figure.
+    """Write ``name.png`` (200 dpi) and what else is asked for, each whole or not at all.
 
     The same figure gives the same bytes: no date is written.
     """
@@ -200,5 +199,4 @@ def save(
         with style(), replacing(folder / f"{name}.{ending}") as file:
             figure.savefig(file, format=ending, dpi=DPI, metadata=UNDATED[ending])
         paths.append(folder / f"{name}.{ending}")
-    figure.clear()
     return paths

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import gc
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
@@ -47,9 +49,29 @@ def draw_all(
 ) -> list[Path]:
     """Draw what a run's files allow into ``figures/``; return the paths written."""
     written: list[Path] = []
-    with progress.stage("figures", len(KINDS)) as advance:
+    with progress.stage("figures", len(KINDS)) as advance, _collecting_figures_alone():
         for kind in KINDS:
             for name, figure in kind.of_run(run):
                 written += save(figure, run.folder / "figures", name, formats)
+                del figure
+                gc.collect()
             advance(1)
     return written
+
+
+@contextmanager
+def _collecting_figures_alone() -> Iterator[None]:
+    """Have garbage collected only when it is asked for, and among what is made inside the block.
+
+    A figure is full of circles: the collector would go through all that the process holds many
+    times while one is drawn, a sixth of the whole.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if enabled:
+            gc.enable()
