@@ -24,6 +24,9 @@ Acceleration = Literal["none", "compile", "cuda_graph"]
 """What full batches run through besides batch norm folding. ``compile``: ``torch.compile``, half
 a minute at the start of each run. ``cuda_graph``: one replayed graph, on a CUDA device."""
 
+FigureFormat = Literal["png", "pdf", "svg"]
+"""``png``: what ``report.html`` shows. ``pdf`` and ``svg``: for a paper, sharp at any size."""
+
 VALIDATION = "valid"
 """The split on which training is watched and thresholds are chosen."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from xaibench.figures.agreement import agreement, draw
+from xaibench.figures.agreement import _top, agreement, draw
 
 
 def pair(table, first, second):
@@ -107,3 +109,22 @@ def test_cells_of_more_than_24_explainers_hold_no_figures(count, legible):
         numbers = [label.get_text() for label in figure.axes[0].get_xticklabels()]
         assert numbers == ["5", "10", "15", "20", "25"]
         assert len(figure.axes[0].get_yticklabels()) == count
+
+
+def test_ties_at_the_edge_of_the_top_are_drawn_as_a_full_sort_would_draw_them():
+    rng = np.random.default_rng(3)
+    values = np.stack([rng.integers(0, levels, 200) for levels in (1, 3, 12, 5000)]).astype(float)
+    names = ["a", "b", "c", "d"]
+    chosen = _top(values, names, seed=1, image=7)
+    for row, name in enumerate(names):
+        draws = np.random.default_rng([1, 7, zlib.crc32(name.encode())]).random(200)
+        whole = np.lexsort((draws, values[row]))
+        assert set(np.flatnonzero(chosen[row])) == set(whole[-20:])
+
+
+def test_only_the_first_images_count():
+    maps = {name: np.random.default_rng(i).random((130, 4, 4)) for i, name in enumerate("ab")}
+    row = pair(agreement(maps), "a", "b")
+    assert row["n_iou"] == 128
+    first = {name: values[:128] for name, values in maps.items()}
+    assert row["spearman"] == pair(agreement(first), "a", "b")["spearman"]

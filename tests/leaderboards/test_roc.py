@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from xaibench.leaderboards import thresholds
 from xaibench.leaderboards.roc import (
@@ -377,3 +378,13 @@ def test_notes_of_an_older_file_tell_where_its_threshold_was_chosen():
     older = rows.drop(columns=["threshold_reason", "n_groups", "training_seed"])
     older = older.assign(threshold_split="test")
     assert any("chosen on split test" in note for note in thresholds.notes(older))
+
+
+@pytest.mark.parametrize("levels", [2, 12, 10_000])
+def test_curve_and_area_are_scikit_learns(levels):
+    label = drawn(5, n=300, levels=levels)
+    for own, theirs in zip(
+        curve(label), roc_curve(label.truth, label.scores, drop_intermediate=False), strict=True
+    ):
+        assert np.array_equal(own, theirs)
+    assert auroc(label) == pytest.approx(roc_auc_score(label.truth, label.scores), rel=1e-14)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -20,7 +22,7 @@ def run(finished_run, predictions, scores, monkeypatch):
     """A run without drawing, of two targets, with one metric that looks at the border."""
     names: list[str] = []
     monkeypatch.setattr(
-        "xaibench.figures.draw.save", lambda figure, folder, name: names.append(name) or []
+        "xaibench.figures.draw.save", lambda figure, folder, name, formats: names.append(name) or []
     )
     for figure in ("panels", "curves", "agreement"):  # slow, and tested elsewhere
         monkeypatch.setattr(f"xaibench.figures.{figure}.of_run", lambda run: iter(()))
@@ -47,7 +49,7 @@ def run(finished_run, predictions, scores, monkeypatch):
 
 def test_tables_figures_and_report_are_made_and_made_anew_the_same(run):
     folder, names = run
-    present(folder, SilentProgress())
+    present(folder, SilentProgress(), ("png",))
     tables = ["thresholds.csv", "roc.md", "bands.csv", "leaderboard_by_target.csv", *FILES]
     for name in tables:
         assert (folder / name).stat().st_size > 0
@@ -63,7 +65,7 @@ def test_tables_figures_and_report_are_made_and_made_anew_the_same(run):
     assert "<td>0.5 to 0.8</td>" in page
     assert NO_FAILURE not in page
     before = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
-    present(folder, SilentProgress())
+    present(folder, SilentProgress(), ("png",))
     assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
 
 
@@ -71,6 +73,19 @@ def test_without_a_failure_the_report_says_so(run, predictions):
     folder, names = run
     right = predictions.assign(label=predictions["predicted"])
     right.to_parquet(folder / "predictions.parquet")
-    present(folder, SilentProgress())
+    present(folder, SilentProgress(), ("png",))
     assert "failures" not in names
     assert NO_FAILURE in (folder / "report.html").read_text()
+
+
+def test_what_is_not_needed_is_not_imported(run):
+    code = (
+        "import sys; from pathlib import Path; from xaibench.runs.present import present; "
+        "from xaibench.progress import SilentProgress; "
+        f"present(Path({str(run[0])!r}), SilentProgress(), ('png',)); "
+        "heavy = {'torch', 'sklearn', 'scikit_posthocs'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert (run[0] / "figures" / "roc.png").is_file()

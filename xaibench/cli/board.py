@@ -1,4 +1,4 @@
-"""Commands on finished runs: ``leaderboard``, ``compare`` and ``report``."""
+"""Commands on finished runs: ``leaderboard``, ``compare``, ``report`` and ``figures``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xaibench.atomic import check_writable, write_text
+from xaibench.cli.options import Formats, chosen_formats
 from xaibench.progress import for_terminal
 
 app = typer.Typer()
@@ -73,12 +74,33 @@ def compare(
 
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="folder of a finished run")]) -> None:
-    """Make leaderboard, figures and report.html of a run's tables anew."""
+    """Make leaderboard, figures and report.html of a run's tables anew.
+
+    Figures are drawn as PNG, and in the formats in which they are there.
+    """
+    from xaibench.figures.draw import drawn_formats
     from xaibench.runs.present import present
     from xaibench.store.seal import resealed
 
     if folder.is_dir():
         check_writable(folder, "report")
     with for_terminal() as progress, resealed(folder):
-        present(folder, progress)
+        present(folder, progress, dict.fromkeys(["png", *drawn_formats(folder)]))
     print(f"Report: {folder / 'report.html'}")
+
+
+@app.command()
+def figures(
+    folder: Annotated[Path, typer.Argument(help="folder of a finished run")],
+    formats: Formats = None,
+) -> None:
+    """Draw a run's figures in another format: pdf or svg, for a paper."""
+    asked = chosen_formats(formats)
+    from xaibench.figures.draw import draw_all
+    from xaibench.leaderboards.board import ScoredRun
+
+    run = ScoredRun(folder)
+    check_writable(folder, "figures")
+    with for_terminal() as progress:
+        written = draw_all(run, progress, asked)
+    print(f"Figures: {len(written)} in {folder / 'figures'}")

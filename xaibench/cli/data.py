@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xaibench.atomic import check_writable, write_text
-from xaibench.cli.options import Plugins
+from xaibench.cli.options import Formats, Plugins, chosen_formats
 from xaibench.progress import for_terminal
 
 if TYPE_CHECKING:  # help and messages need not wait for it
@@ -126,8 +126,10 @@ def stats(
     masks_only: Annotated[
         bool, typer.Option("--masks-only", help="a sheet of images that have a mask")
     ] = False,
+    formats: Formats = None,
 ) -> None:
     """Count images, patients and labels of each split; draw a sheet of random images."""
+    endings = chosen_formats(formats)
     from xaibench.figures import sheet
     from xaibench.figures.base import save
     from xaibench.imaging.inspection import samples, survey
@@ -148,15 +150,16 @@ def stats(
         heading = f"{called}: {len(sample.table)} random images"
         heading += " that have a mask" * masks_only + f", seed {asked.seed}"
         figure = sheet.draw(sample.images, sample.table, sample.masks, heading)
-        save(figure, folder, "sheet_masks" if masks_only else "sheet")
+        save(figure, folder, "sheet_masks" if masks_only else "sheet", endings)
     else:
         print("No image has a mask: no sheet is drawn.")
     print(f"Written: {folder}")
 
 
 @_command()
-def prepare(asked: Request) -> None:
+def prepare(asked: Request, formats: Formats = None) -> None:
     """Crop and resize a data set's images into the cache; draw before and after, and the stages."""
+    endings = chosen_formats(formats)
     from xaibench.figures import preprocessing
     from xaibench.figures.base import save
     from xaibench.imaging.inspection.stages import draw_stages
@@ -178,8 +181,11 @@ def prepare(asked: Request) -> None:
     folder, resize = asked.folder(data.name), stages[0].options.resize
     mode = "own_size" if resize is None else resize.mode
     heading = f"{true_name(data.name)}, {f'resized by {mode}' if resize else 'as they are'}: {said}"
-    save(preprocessing.draw_before_after(stages, heading), folder, f"before_after_{mode}")
-    save(preprocessing.draw_stages(stages[:STAGES], heading), folder, f"stages_{mode}")
+    for name, figure in (
+        ("before_after", preprocessing.draw_before_after(stages, heading)),
+        ("stages", preprocessing.draw_stages(stages[:STAGES], heading)),
+    ):
+        save(figure, folder, f"{name}_{mode}", endings)
     print(f"Written: {folder}")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
 from xaibench.config.sections import (
     ImageOptions,
@@ -16,7 +16,7 @@ from xaibench.config.sections import (
     SubmissionOptions,
 )
 from xaibench.training.options import Seed, TrainingOptions
-from xaibench.types import Acceleration, Precision
+from xaibench.types import Acceleration, FigureFormat, Precision
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.-]*$", max_length=64)]
@@ -26,6 +26,15 @@ Label = Annotated[
 ]
 """Names a row of tables, a folder of cells and a group of ``maps.h5``; of a grid's row,
 ``NAME(parameter=value,…)``."""
+
+
+def _with_png(formats: tuple[str, ...]) -> tuple[str, ...]:
+    if "png" not in formats:
+        raise ValueError("`png` must be among them, since report.html shows it")
+    return tuple(dict.fromkeys(formats))
+
+
+Formats = Annotated[tuple[FigureFormat, ...], AfterValidator(_with_png)]
 
 
 class PlainConfig(BaseModel):
@@ -50,6 +59,7 @@ class PlainConfig(BaseModel):
     images: ImageOptions = ImageOptions()
     segments: SegmentOptions = SegmentOptions()
     limits: LimitOptions = LimitOptions()
+    figures: Formats = ("png",)
     explainers: dict[Label, dict[str, Any] | None] = Field(min_length=1)
     metrics: dict[Label, dict[str, Any] | None] = Field(min_length=1)
 
@@ -70,6 +80,8 @@ class RunConfig(PlainConfig):
         model_per_label: train one model for each label or output, instead of one for all.
         submission: write a challenge's CSV of all outputs; None for none.
         limits: of each call of an explainer or a metric; see ``runs.limits``.
+        figures: the formats that they are drawn in: ``png``, ``pdf``, ``svg``; no part of the
+            run's id, and ``xaibench figures`` draws another later.
         plugins: files of plugins beside the installed ones, as they were found.
         explainers, metrics: label -> `Explainer` or `Metric`; the label is the plugin's name,
             unless the section says ``use: NAME``. A list where a parameter takes none makes a row
@@ -96,7 +108,7 @@ class RunConfig(PlainConfig):
             plain[key] = plugin_parameters(plain[key])
         for key in ("explainers", "metrics"):
             plain[key] = {k: plugin_parameters(v) for k, v in plain[key].items()}
-        return plain | {"plugins": list(self.plugins)}
+        return plain | {"plugins": list(self.plugins), "figures": list(self.figures)}
 
 
 def plugin_parameters(plugin: object) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
+from threadpoolctl import threadpool_limits
 
 from xaibench.figures import choice
 from xaibench.figures.base import PAGE, blank, span, style, titled, write
@@ -19,7 +20,8 @@ from xaibench.leaderboards.board import ScoredRun
 SHARE = 0.1  # of the pixels: the ones compared by IoU
 TOLD = 24  # explainers whose cells hold their figures
 ROW = 0.125  # inches
-IMAGES = 128  # enough for a mean; whole maps of all images may not fit in memory
+IMAGES = 128  # enough for a mean
+BLOCK = 16  # images read at a time: those of all may not fit in memory
 
 
 def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
@@ -27,16 +29,18 @@ def of_run(run: ScoredRun) -> Iterator[tuple[str, Figure]]:
     names = choice.drawn(run)
     if names:
         with run.maps() as file:
-            maps = {name: file["maps"][name][:IMAGES] for name in names}
+            table = agreement({name: file["maps"][name] for name in names})
         dataset = f"{run.dataset}{choice.of_first_seed(run)}"
-        yield "agreement", draw(agreement(maps), dataset, choice.controls_of(run))
+        yield "agreement", draw(table, dataset, choice.controls_of(run))
 
 
+# Products of so few rows are slower on several threads, the more so on busy cores.
+@threadpool_limits.wrap(limits=1)
 def agreement(maps: Mapping[str, Sequence[np.ndarray]], seed: int = 0) -> pd.DataFrame:
-    """Return the agreement of every pair of explainers, averaged over images.
+    """Return the agreement of every pair of explainers, averaged over the first 128 images.
 
     Args:
-        maps: explainer -> N maps (H, W).
+        maps: explainer -> N maps (H, W), an array or a dataset of a file.
 
     Columns: ``first``, ``second``; ``spearman`` (mean rank correlation of the pixels, in [-1, 1]);
     ``iou`` (mean overlap of the top pixels, in [0, 1], k = round(0.1 H W) exactly, ties broken at
@@ -46,10 +50,13 @@ def agreement(maps: Mapping[str, Sequence[np.ndarray]], seed: int = 0) -> pd.Dat
     """
     names = list(maps)
     ranks, overlaps = [], []
-    for i in range(min(map(len, maps.values()))):
-        values = np.stack([np.asarray(maps[name][i], dtype=float).ravel() for name in names])
-        ranks.append(_spearman(values))
-        overlaps.append(_overlap(values, _top(values, names, seed, i)))
+    count = min(IMAGES, *map(len, maps.values()))
+    for start in range(0, count, BLOCK):
+        block = [maps[name][start : min(start + BLOCK, count)] for name in names]
+        for i, images in enumerate(zip(*block, strict=True), start):
+            values = np.stack([np.asarray(image, dtype=float).ravel() for image in images])
+            ranks.append(_spearman(values))
+            overlaps.append(_overlap(values, _top(values, names, seed, i)))
     table = pd.MultiIndex.from_product([names, names], names=["first", "second"]).to_frame(False)
     for name, per_image in (("spearman", ranks), ("iou", overlaps)):
         known = np.isfinite(per_image)
@@ -74,20 +81,28 @@ def _spearman(values: np.ndarray) -> np.ndarray:
 
 
 def _top(values: np.ndarray, names: Sequence[str], seed: int, image: int) -> np.ndarray:
-    """Mark exactly k highest pixels in each row, (E, H·W) bool."""
-    k = max(1, round(SHARE * values.shape[1]))
-    chosen = np.zeros(values.shape, dtype=bool)
+    """Mark exactly k highest pixels in each row, (E, H·W) bool; any of a row that holds NaN."""
+    k = _count(values)
+    least = np.partition(values, -k, axis=1)[:, -k, None]
+    chosen = values > least
     for row, name in enumerate(names):
-        # By name, so that a pair's figure does not depend on which others are there.
-        rng = np.random.default_rng([seed, image, zlib.crc32(name.encode())])
-        order = np.lexsort((rng.random(values.shape[1]), values[row]))
-        chosen[row, order[-k:]] = True
+        tied = np.flatnonzero(values[row] == least[row])
+        wanted = k - chosen[row].sum()
+        if wanted < len(tied):
+            # By name, so that a pair's figure does not depend on which others are there.
+            rng = np.random.default_rng([seed, image, zlib.crc32(name.encode())])
+            tied = tied[np.argsort(rng.random(values.shape[1])[tied])[len(tied) - wanted :]]
+        chosen[row, tied] = True
     return chosen
+
+
+def _count(values: np.ndarray) -> int:
+    return max(1, round(SHARE * values.shape[1]))
 
 
 def _overlap(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     both = chosen.astype(float) @ chosen.T.astype(float)
-    iou = both / (2 * chosen.sum(axis=1)[0] - both)
+    iou = both / (2 * _count(values) - both)
     failed = ~np.isfinite(values).all(axis=1)
     iou[failed | failed[:, None]] = np.nan
     return iou

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,18 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
 from xaibench.atomic import replacing
+from xaibench.types import FigureFormat
 
 COLUMN = 3.5  # inches
 PAGE = 7.2  # inches
 SMALL = 7.0  # points
 DPI = 200
 BOX = {"facecolor": "white", "edgecolor": "none"}  # behind a text
+UNDATED: dict[FigureFormat, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+}
 
 
 @contextmanager
@@ -176,19 +182,21 @@ def span(few: int, most: int) -> str:
     return f"{most}" if few == most else f"{few} to {most}"
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write ``name.png`` (200 dpi) and ``name.pdf``, each whole or not at all; clear the figure.
+def save(
+    figure: Figure, folder: Path, name: str, formats: Collection[FigureFormat] = ("png",)
+) -> list[Path]:
+    """Write ``name.png`` (200 dpi) and what else is asked for, each whole or not at all.
 
     The same figure gives the same bytes: no date is written.
     """
-    undated = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
-    with style():
-        figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # found once, for both files: it takes most of the time
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        with style():
+            engine.execute(figure)
+    figure.set_layout_engine("none")  # found once, for all files: it takes most of the time
     paths = []
-    for ending, metadata in undated.items():
+    for ending in formats:
         with style(), replacing(folder / f"{name}.{ending}") as file:
-            figure.savefig(file, format=ending, dpi=DPI, metadata=metadata)
+            figure.savefig(file, format=ending, dpi=DPI, metadata=UNDATED[ending])
         paths.append(folder / f"{name}.{ending}")
-    figure.clear()
     return paths

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import scikit_posthocs
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -90,6 +89,8 @@ def _diagram(ax: Axes, pairs: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     p = pairs.pivot(index="a", columns="b", values="p").reindex(ranks.index, columns=ranks.index)
     p = p.fillna(p.T).fillna(1.0)
     told = {name: looks[name].name for name in ranks.index}
+    import scikit_posthocs  # with statsmodels and more, for this figure alone
+
     drawn = scikit_posthocs.critical_difference_diagram(
         ranks.rename(told),
         p.rename(told, axis=0).rename(told, axis=1),

@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float, Shaped
 from scipy import stats
 from scipy.special import expit, logit
 from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score, roc_curve
 from statsmodels.stats.proportion import proportion_confint
 
 CONFIDENCE = 0.95
@@ -94,7 +93,16 @@ def curve(label: Label) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     From (0, 0), whose threshold is infinite, to (1, 1); images of one score are one step.
     """
-    return roc_curve(label.truth, label.scores, drop_intermediate=False)
+    true, false, thresholds = _counts(label)
+    return false / false[-1], true / true[-1], thresholds
+
+
+def _counts(label: Label) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how many positives and negatives score at least each threshold, and these, falling."""
+    values, place = np.unique(-label.scores, return_inverse=True)
+    each = lambda there: np.cumsum(np.bincount(place[there], minlength=len(values)))
+    true, false = (np.insert(each(there), 0, 0) for there in (label.truth, ~label.truth))
+    return true, false, np.insert(-values, 0, np.inf)
 
 
 def youden(label: Label) -> Threshold:
@@ -125,7 +133,9 @@ def auroc(label: Label) -> float:
     That is the share of pairs (positive, negative) in which the positive scores higher, a tie
     counting half.
     """
-    return float(roc_auc_score(label.truth, label.scores))
+    true, false, _ = _counts(label)
+    twice = np.diff(false) @ (true[1:] + true[:-1])
+    return float(twice / (2 * true[-1] * false[-1]))
 
 
 def auroc_interval(label: Label, confidence: float = CONFIDENCE) -> tuple[float, float]:

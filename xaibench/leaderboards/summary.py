@@ -142,9 +142,7 @@ def _analyse_one(
         resamples=resamples,
         seed=seed,
     )
-    cells = rows.assign(value=usable_values(rows)).groupby(["metric", "explainer"], sort=False)
-    told = pd.DataFrame([_counts(cell) for _, cell in cells])
-    table = pd.concat([matrix.columns, told], axis=1)
+    table = pd.concat([matrix.columns, _counts(rows)], axis=1)
     table = table.astype({"higher_is_better": "boolean"})
     table = table.assign(mean=clusters.mean, low=low, high=high, confidence=confidence)
     table["n_groups"] = clusters.groups
@@ -162,21 +160,25 @@ def _analyse_one(
     return Analysis(table[[*KEYS, *COLUMNS]], first(pairs), first(each), (matrix,))
 
 
-def _counts(cell: pd.DataFrame) -> dict[str, object]:
-    undefined = int((cell["status"] == "undefined").sum())
-    defined = len(cell) - undefined
-    n = int(cell["value"].notna().sum())
-    reasons = cell.loc[cell["value"].isna(), "reason"].dropna().value_counts()
-    rate = lambda count: count / defined if defined else np.nan
-    return {
-        "n": n,
-        "rows": len(cell),
-        "failed": rate(defined - n),
-        "nan": rate((cell["status"] == "nan").sum()),
-        "constant": rate((cell["status"] == "constant").sum()),
-        "undefined": undefined,
-        "reason": min(reasons[reasons == reasons.max()].index, default=None),
-    }
+def _counts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what is counted of each metric and explainer, in the order of the rows."""
+    cell = [rows["metric"], rows["explainer"]]
+    known = usable_values(rows).notna()
+    states = {name: rows["status"] == name for name in ("nan", "constant", "undefined")}
+    flags = pd.DataFrame({"n": known, "rows": True, **states}).astype(int)
+    told = flags.groupby(cell, sort=False).sum()
+    defined = (told["rows"] - told["undefined"]).replace(0, np.nan)
+    rates = {"failed": (defined - told["n"]) / defined}
+    rates |= {name: told[name] / defined for name in ("nan", "constant")}
+    missing = rows[~known & rows["reason"].notna()]
+    # The commonest one; of several the first by the alphabet.
+    counts = missing.groupby(["metric", "explainer", "reason"]).size().reset_index(name="count")
+    counts = counts.sort_values("count", ascending=False, kind="stable")
+    first = counts.drop_duplicates(["metric", "explainer"])
+    reasons = first.set_index(["metric", "explainer"])["reason"].to_dict()
+    told = told.assign(**rates, reason=[reasons.get(key) for key in told.index])
+    order = ["n", "rows", "failed", "nan", "constant", "undefined", "reason"]
+    return told[order].reset_index(drop=True)
 
 
 def _with_ranks(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

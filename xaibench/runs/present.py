@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from xaibench.figures.draw import draw_all
@@ -18,9 +19,10 @@ from xaibench.leaderboards.board import ScoredRun, write
 from xaibench.leaderboards.summary import of_model_alone
 from xaibench.progress import Progress
 from xaibench.report.page import write_page
+from xaibench.types import FigureFormat
 
 
-def present(folder: Path, progress: Progress) -> None:
+def present(folder: Path, progress: Progress, formats: Collection[FigureFormat]) -> None:
     """Write tables, ``figures/`` and ``report.html`` of a run's folder.
 
     Tables: ``leaderboard.{csv,md,tex}``, those of ``robustness``, ``thresholds.csv`` with
@@ -37,5 +39,5 @@ def present(folder: Path, progress: Progress) -> None:
         for table in (strata, bands, probe_table, superpixel_table):
             table.make(run)
             advance(1)
-    draw_all(run, progress)
+    draw_all(run, progress, formats)
     write_page(run)

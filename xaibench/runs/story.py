@@ -10,6 +10,7 @@ from xaibench.config.contradictions import check_task
 from xaibench.config.run_config import RunConfig, dump, identity_of
 from xaibench.engine.device import choose_device, reproducible
 from xaibench.errors import UserError
+from xaibench.figures.draw import drawn_formats
 from xaibench.metrics.base import ComparisonMetric, MapMetric
 from xaibench.progress import Progress, for_terminal
 from xaibench.runs.cells import explain_and_score
@@ -53,6 +54,8 @@ def run(
         folder = RunFolder(Path(out) / config.name, own)
         if folder.finished:
             progress.say(f"{folder.path} is finished already; delete it to run it anew")
+            for lacking in sorted(set(config.figures) - set(drawn_formats(folder.path))):
+                progress.say(f"for its figures: xaibench figures {folder.path} --format {lacking}")
             return folder.path
         kept = {"plugins": folder.keep(config.plugins, "plugins")}
         kept["model"] = kept_code(config.model, folder)
@@ -69,7 +72,7 @@ def run(
         with Segmenter(place.cache / "segments", workers_beside(place.device)) as segmenter:
             blocks = explain_and_score(config, subjects, folder, segmenter, progress)
         record(config, subjects, folder, blocks)
-    present(folder.path, progress)
+    present(folder.path, progress, config.figures)
     seal(folder.path)
     folder.write_manifest(manifest | {"status": "finished"})
     folder.drop_cells()
@@ -81,6 +84,7 @@ def identity(config: RunConfig, device: str) -> dict[str, object]:
     plugins = [config.dataset, config.model, *config.explainers.values(), *config.metrics.values()]
     said = config.resolved() | {"model": identity_of(config.model)}
     del said["plugins"]  # where their files lie; what they are is part of the code
+    del said["figures"]  # another format of the same
     return {
         "config": said,
         "code": [code_version(), plugin_version(*plugins)],
