@@ -39,7 +39,7 @@ class PlainConfig(BaseModel):
     target: str = "predicted"
     batch_size: PositiveInt | Literal["auto"] = "auto"
     precision: Precision = "fp32"
-    engine: BackendName | Literal["auto"] = "auto"
+    engine: BackendName | Literal["auto"] = "eager"
     images_per_block: PositiveInt | Literal["auto"] = "auto"
     plugins: tuple[str, ...] = ()
     dataset: dict[str, Any]
