@@ -25,8 +25,8 @@ def correctness(stage: Stage) -> dict[str, object]:
     """Return the section: the largest difference of each, and which exceed the tolerance."""
     expected = {name: values.cpu() for name, values in _outputs(stage.small(torch.device("cpu")))}
     rows, found = [], []
-    for acceleration in stage.accelerations:
-        its = stage.small(stage.device, acceleration)
+    for backend in stage.backends:
+        its = stage.small(stage.device, backend)
         for precision in ("fp32", "bf16"):
             model = its.half if precision == "bf16" else its.model
             for name, values in _outputs(replace(its, model=model)):
@@ -36,20 +36,20 @@ def correctness(stage: Stage) -> dict[str, object]:
                 each = {
                     "name": name,
                     "precision": precision,
-                    "acceleration": acceleration,
+                    "backend": backend,
                     "difference": gap,
                     "tolerance": TOLERANCE[precision],
                     "fine": fine,
                 }
                 found.append(each)
                 said = "yes" if fine else "NO"
-                rows.append([name, precision, acceleration, f"{gap:.1e}", said])
+                rows.append([name, precision, backend, f"{gap:.1e}", said])
     wrong = sum(not each["fine"] for each in found)
     title = (
         f"**Correctness**: {stage.device} against fp32 on the CPU, {stage.size.name}; tolerance "
         f"{TOLERANCE['fp32']:g} in fp32, {TOLERANCE['bf16']:g} in bf16; {wrong} outside"
     )
-    columns = ["what", "precision", "acceleration", "largest difference", "within"]
+    columns = ["what", "precision", "backend", "largest difference", "within"]
     return {"found": found, "wrong": wrong, "table": f"{title}\n\n{markdown(columns, rows)}"}
 
 

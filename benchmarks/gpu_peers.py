@@ -19,7 +19,7 @@ def peers(stage: Stage) -> dict[str, object]:
         stage.device,
         stage.record,
         repeats=1 if stage.tiny else 3,
-        acceleration=stage.accelerations[-1],
+        backend=stage.backends[-1],
         out_of_time=lambda: stage.deadline.left() < 30,
     )
     failed = [f"{r['implementation']}: {r['note']}" for r in rows if r["note"].startswith("failed")]

@@ -60,7 +60,7 @@ def projection(stage: Stage) -> dict[str, object]:
     title = (
         f"**Projection**: {IMAGES:,} patches × {len(its)} explainers × {', '.join(metrics(steps))}:"
         f" {said}; from {count} images, {stage.size.name}, LIME of {samples} samples, curves of "
-        f"{steps} steps, engine with {stage.accelerations[-1]} acceleration, batches of "
+        f"{steps} steps, engine with {stage.backends[-1]} backend, batches of "
         f"{stage.subject.model.batch_size}, {workers} workers for segments"
     )
     columns = ["what", "precision", "ms/image", "peak MiB"]

@@ -16,7 +16,7 @@ from xaibench.engine import RankMasks, fill_images, masked_scores
 from xaibench.engine.batch import Batch
 from xaibench.engine.network import forward_network
 from xaibench.models.base import Classifier
-from xaibench.types import Acceleration, Precision
+from xaibench.types import BackendName, Precision
 
 _AT_LEAST = 0.2  # seconds
 
@@ -24,7 +24,7 @@ _AT_LEAST = 0.2  # seconds
 def throughput(stage: Stage) -> dict[str, object]:
     """Return the section: a row a batch size, until memory or time runs out."""
     sizes = (2, 4) if stage.tiny else (64, 128, 256, 512, 1024, 2048, 4096)
-    fastest = stage.accelerations[-1]
+    fastest = stage.backends[-1]
     found: list[dict[str, float]] = []
     for size in sizes:
         if found and stage.deadline.left() < 20:
@@ -43,26 +43,24 @@ def throughput(stage: Stage) -> dict[str, object]:
 
 
 def _makers(
-    stage: Stage, size: int, fastest: Acceleration
+    stage: Stage, size: int, fastest: BackendName
 ) -> dict[str, Callable[[], Callable[[], object]]]:
     model = stage.subject.model
     batch = stage.subject.fresh(1)
     makers = {"bare fp32": partial(_bare, model, batch, size)}
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
-    for acceleration in dict.fromkeys(("none", fastest)):
-        said = "" if acceleration == "none" else f" {acceleration}"
+    for backend in dict.fromkeys(("eager", fastest)):
+        said = "" if backend == "eager" else f" {backend}"
         for precision in precisions:
-            other = partial(_other, model, precision, acceleration, size)
+            other = partial(_other, model, precision, backend, size)
             makers[f"folded {precision}{said}"] = partial(_folded, other, batch, size)
             makers[f"masked {precision}{said}"] = partial(_masked, other, batch, size)
     return makers
 
 
-def _other(
-    model: Classifier, precision: Precision, acceleration: Acceleration, size: int
-) -> Classifier:
+def _other(model: Classifier, precision: Precision, backend: BackendName, size: int) -> Classifier:
     other = copy.deepcopy(model)
-    other.precision, other.acceleration, other.batch_size = precision, acceleration, size
+    other.precision, other.backend, other.batch_size = precision, backend, size
     return other
 
 

@@ -22,7 +22,7 @@ from benchmarks.records import Record, row
 from benchmarks.sizes import QUICK, SIZES, Size, on_gpu
 from benchmarks.subjects import Subject, subject
 from benchmarks.tables import line
-from xaibench.types import Acceleration
+from xaibench.types import BackendName
 
 # Seconds of each method beside one another, roughly.
 _SHARES = dict(zip(METHODS, (10, 8, 6, 6, 5, 20, 4, 2, 20, 20, 15), strict=True))
@@ -37,7 +37,7 @@ def measure(
     *,
     repeats: int,
     wanted: Callable[[Contestant], bool] = lambda contestant: True,
-    acceleration: Acceleration = "none",
+    backend: BackendName = "eager",
     out_of_time: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda text: print(text, flush=True),
 ) -> list[dict]:
@@ -49,7 +49,7 @@ def measure(
     rows: list[dict] = []
     left = Left([(size, name) for size in sizes for name in names])
     for size in sizes:
-        its = subject(size, size.most_images, device, acceleration)
+        its = subject(size, size.most_images, device, backend)
         say(f"{size.name}: {size.architecture}, {size.pixels} px, {its.source}, {device}")
         say(_columns(["method", "implementation", "s/image", "passes", "× limit", "× ours",
                       "difference", "note"]))  # fmt: skip
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             record,
             repeats=options.repeats,
             wanted=lambda contestant: _wanted(contestant, options),
-            acceleration=options.acceleration or ("cuda_graph" if on_cuda else "none"),
+            backend=options.backend or ("cuda_graph" if on_cuda else "eager"),
         )
     ours = [r for r in rows if r["implementation"].startswith(OURS)]
     return int(any(not r["seconds"] for r in ours))
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=int, help="of LIME")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--precision", choices=("fp32", "bf16", "both"), default="both")
-    parser.add_argument("--acceleration", choices=get_args(Acceleration), help="of ours")
+    parser.add_argument("--backend", choices=get_args(BackendName), help="of ours")
     return add_arguments(parser)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.records import Record
 from benchmarks.sizes import QUICK, SIZES, Size, on_gpu
-from xaibench.types import Acceleration
+from xaibench.types import BackendName
 
 if TYPE_CHECKING:  # imported when it is made: a missing package must not take every section
     from benchmarks.subjects import Subject
@@ -49,9 +49,9 @@ class Stage:
         return on_gpu(size) if self.device.type == "cuda" else size
 
     @property
-    def accelerations(self) -> tuple[Acceleration, ...]:
+    def backends(self) -> tuple[BackendName, ...]:
         """Those to be tried, the fastest last."""
-        return ("none", "cuda_graph") if self.device.type == "cuda" else ("none",)
+        return ("eager", "cuda_graph") if self.device.type == "cuda" else ("eager",)
 
     @property
     def images(self) -> int:
@@ -63,10 +63,10 @@ class Stage:
         from benchmarks.subjects import subject
 
         images = max(self.size.most_images, self.images)
-        return subject(self.size, images, self.device, self.accelerations[-1])
+        return subject(self.size, images, self.device, self.backends[-1])
 
-    def small(self, device: torch.device, acceleration: Acceleration = "none") -> Subject:
+    def small(self, device: torch.device, backend: BackendName = "eager") -> Subject:
         """Return the size's model with two images, on a device."""
         from benchmarks.subjects import subject
 
-        return subject(self.size, 2, device, acceleration)
+        return subject(self.size, 2, device, backend)

@@ -23,7 +23,7 @@ from xaibench.models.timm import Timm
 from xaibench.progress import SilentProgress
 from xaibench.randomness import image_seed
 from xaibench.segmentation.slic import Slic
-from xaibench.types import Acceleration
+from xaibench.types import BackendName
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20
@@ -54,14 +54,14 @@ class Subject:
 
 
 def subject(
-    size: Size, images: int, device: torch.device, acceleration: Acceleration = "none"
+    size: Size, images: int, device: torch.device, backend: BackendName = "eager"
 ) -> Subject:
     """Return the seeded subject of a size, the same on every machine but for rounding."""
     pixels, source = real_images(size, images)
     if pixels is None:
         pixels, source = smooth_noise(size, images), "seeded smooth noise"
     model = _model(size, pixels).to(device=device, memory_format=torch.channels_last)
-    model.acceleration, model.batch_size = acceleration, automatic_batch_size(model)
+    model.backend, model.batch_size = backend, automatic_batch_size(model)
     half = copy.deepcopy(model)
     half.precision = "bf16"
     ids = tuple(f"image_{i}" for i in range(images))

@@ -20,9 +20,9 @@ Precision = Literal["fp32", "bf16"]
 """``fp32``: true float32 (TF32 stays off). ``bf16``: weights and activations in bfloat16, the
 head in float32; about twice as fast where the processor has it, and in every protocol id."""
 
-Acceleration = Literal["none", "compile", "cuda_graph"]
-"""What full batches run through besides batch norm folding. ``compile``: ``torch.compile``, half
-a minute at the start of each run. ``cuda_graph``: one replayed graph, on a CUDA device."""
+BackendName = Literal["eager", "inductor", "openvino", "cuda_graph"]
+"""What forward passes run through; see ``engine.backends``. ``inductor`` takes half a minute at the
+start of each run, ``cuda_graph`` needs a CUDA device, ``openvino`` a CPU."""
 
 FigureFormat = Literal["png", "pdf", "svg"]
 """``png``: what ``report.html`` shows. ``pdf`` and ``svg``: for a paper, sharp at any size."""

@@ -52,7 +52,7 @@ MISTAKES = [
     (
         "nmae",
         "x",
-        "unknown key 'nmae'; allowed: acceleration, batch_size, dataset, .* .did you mean 'name'..",
+        "unknown key 'nmae'; allowed: batch_size, dataset, device, .* .did you mean 'name'..",
     ),
     ("training.epohcs", "3", "unknown key 'epohcs'; allowed: .* .did you mean 'epochs'.."),
     ("training.augment.rotaton", "3", "unknown key 'rotaton'; .* .did you mean 'rotation'.."),

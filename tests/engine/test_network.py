@@ -139,13 +139,13 @@ def test_a_norm_with_an_activation_keeps_it():
         assert copy(torch.rand(1, 3, 8, 8)).min() == 0
 
 
-def lively_model(precision="fp32", acceleration="none"):
+def lively_model(precision="fp32", backend="eager"):
     torch.manual_seed(0)
     model = Timm("resnet10t", weights="none").build(
         task="binary", classes=("a", "b"), channels=3, size=(64, 64)
     )
     lively(model)
-    model.precision, model.acceleration, model.batch_size = precision, acceleration, 4
+    model.precision, model.backend, model.batch_size = precision, backend, 4
     return model
 
 
@@ -233,14 +233,14 @@ def test_no_network_outlives_its_model():
 
 
 def test_a_graph_needs_a_cuda_device():
-    with pytest.raises(UserError, match="a CUDA graph needs a CUDA device"):
-        forward_network(lively_model(acceleration="cuda_graph"))
+    with pytest.raises(UserError, match="engine: cuda_graph: it needs a CUDA device"):
+        forward_network(lively_model(backend="cuda_graph"))
 
 
 @pytest.mark.slow  # a C++ compiler at work
 @pytest.mark.filterwarnings("default")  # the compiler's own
 def test_compiled_scores_are_the_same_in_full_batches_and_others():
-    model = lively_model(acceleration="compile")
+    model = lively_model(backend="inductor")
     wanted = network_scores(lively_model(), IMAGES, TARGETS)
     torch.testing.assert_close(network_scores(model, IMAGES, TARGETS), wanted)
     torch.testing.assert_close(network_scores(model, IMAGES[:3], TARGETS[:3]), wanted[:3])

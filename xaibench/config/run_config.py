@@ -16,7 +16,7 @@ from xaibench.config.sections import (
     SubmissionOptions,
 )
 from xaibench.training.options import Seed, TrainingOptions
-from xaibench.types import Acceleration, FigureFormat, Precision
+from xaibench.types import BackendName, FigureFormat, Precision
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.-]*$", max_length=64)]
@@ -48,7 +48,7 @@ class PlainConfig(BaseModel):
     target: str = "predicted"
     batch_size: PositiveInt | Literal["auto"] = "auto"
     precision: Precision = "fp32"
-    acceleration: Acceleration = "none"
+    engine: BackendName | Literal["auto"] = "eager"
     images_per_block: PositiveInt | Literal["auto"] = "auto"
     plugins: tuple[str, ...] = ()
     dataset: dict[str, Any]
@@ -74,7 +74,8 @@ class RunConfig(PlainConfig):
             suits the device, see ``engine.automatic_batch_size``.
         precision: of the masking engine's passes: ``fp32``, or ``bf16``, which protocol ids say.
             Predictions and gradients are always taken in fp32.
-        acceleration: how the engine's full batches run; see ``types.Acceleration``.
+        engine: what forward passes run through: ``auto`` takes the fastest backend whose scores
+            agree with eager PyTorch's; see ``engine.backends``.
         images_per_block: images in one cell of work, which is written whole or not at all; see
             ``runs.blocks.block_size`` for ``auto``.
         model_per_label: train one model for each label or output, instead of one for all.

@@ -11,26 +11,32 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xaibench.engine.acceleration import accelerated
+from xaibench.engine.backends import BACKENDS
 from xaibench.engine.batch import PerImage, Pixels, Targets
 from xaibench.engine.folding import folded
+from xaibench.errors import UserError
 from xaibench.models.base import HOOK_TABLES, Classifier
-from xaibench.types import Space
+from xaibench.types import BackendName, Space
 
 
 class ForwardNetwork:
     """Forward passes of a model in its ``precision``, counted as the model's own.
 
-    Weights lie in channels_last, and images are normalised before they are composed instead of
-    after. In fp32 batch norms are folded into convolutions. In bf16 they and the head compute in
-    fp32: the rounding of a logit would reach every probability. A model that must be seen at work
-    (hooks on its modules, a forward of its own, modules in training mode) is used as it is.
+    They run through the model's ``backend``, which is given a copy: weights lie in channels_last,
+    and images are normalised before they are composed instead of after. In fp32 batch norms are
+    folded into convolutions. In bf16 they and the head compute in fp32: the rounding of a logit
+    would reach every probability. A model that must be seen at work (hooks on its modules, a
+    forward of its own, modules in training mode) is used as it is.
     """
 
-    def __init__(self, model: Classifier) -> None:
+    def __init__(self, model: Classifier, backend: BackendName | None = None) -> None:
         self._model = weakref.proxy(model)  # which it lives as long as; see _NETWORKS
         self._net = self._copy() if _plain(model) else None
-        self._full = accelerated(self._net, model.acceleration) if self._net else None
+        self._backend = BACKENDS[backend or model.backend]
+        self._compiled = None
+        if self._net:
+            self._check(model)
+            self._compiled = self._backend.compiled(self._net)
 
     @property
     def net(self) -> nn.Module | None:
@@ -60,11 +66,17 @@ class ForwardNetwork:
             with self._autocast(inputs.device.type):
                 return model.logits(inputs).float()
         inputs = inputs.bfloat16() if model.precision == "bf16" else inputs
-        # Of one shape, since what accelerates is made for a shape: the last batch may be smaller.
-        net = self._full if len(inputs) == model.batch_size else self._net
-        logits = net(inputs)
+        # Some are made for one shape, and the last batch may be smaller.
+        full = self._backend.any_size or len(inputs) == model.batch_size
+        logits = (self._compiled if full else self._net)(inputs)
         model.passes.forward += len(inputs)
         return logits.float()
+
+    def _check(self, model: Classifier) -> None:
+        """Raise UserError where the backend cannot be used; `choose_backend` has looked before."""
+        lacking = self._backend.lacking(model.device.type, model.precision)
+        if lacking is not None:
+            raise UserError(f"engine: {self._backend.name}: {lacking}; use auto or eager")
 
     def _autocast(self, device_type: str) -> torch.autocast:
         bf16 = self._model.precision == "bf16"
@@ -107,11 +119,16 @@ def forward_network(model: Classifier) -> ForwardNetwork:
     return _NETWORKS[model][1]
 
 
+def keep_network(model: Classifier, network: ForwardNetwork) -> None:
+    """Take a network that was made already for the model's backend as its own."""
+    _NETWORKS[model] = (_state(model), network)
+
+
 def _state(model: Classifier) -> tuple:
     """Return what tells that weights, modes or hooks are no longer those that were copied."""
     tensors = tuple((id(t), t._version) for t in chain(model.parameters(), model.buffers()))
     modes = tuple(module.training for module in model.modules())
-    return model.precision, model.acceleration, _plain(model), modes, tensors
+    return model.precision, model.backend, _plain(model), modes, tensors
 
 
 def _plain(model: Classifier) -> bool:

@@ -146,7 +146,7 @@ def _copy(model: Classifier) -> Classifier:
     """Return a copy on the CPU, in evaluation mode, whose passes are counted as the model's."""
     other = copy.deepcopy(model).cpu().eval()
     other.passes = model.passes
-    other.acceleration = "none"  # it makes too few passes to be worth a compilation
+    other.backend = "eager"  # it makes too few passes to be worth a compilation
     return other
 
 

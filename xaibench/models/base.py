@@ -18,7 +18,7 @@ from xaibench.errors import UserError
 from xaibench.networks.map_layers import reaching
 from xaibench.networks.origin import Origin
 from xaibench.networks.tokens import NoMapError, TokenGrid
-from xaibench.types import Acceleration, Head, Precision, Space, Task
+from xaibench.types import BackendName, Head, Precision, Space, Task
 
 # What a hook registration is kept in, on every module; taken from torch.nn.Module.
 HOOK_TABLES = (
@@ -74,7 +74,8 @@ class Classifier(nn.Module):
         origin: what was noticed when it was built, which a run says.
         batch_size: images in one pass of the masking engine.
         precision: of the masking engine's passes; gradients are always taken in fp32.
-        acceleration: what the masking engine's full batches run through.
+        backend: what the masking engine's passes run through; see ``engine.backends``.
+        speedup: of a pass through it, over one of eager PyTorch.
     """
 
     scores_only: ClassVar[bool] = False
@@ -99,7 +100,7 @@ class Classifier(nn.Module):
         origin: Origin | None = None,
         batch_size: int = 64,
         precision: Precision = "fp32",
-        acceleration: Acceleration = "none",
+        backend: BackendName = "eager",
     ) -> None:
         super().__init__()
         self.net = net
@@ -112,7 +113,8 @@ class Classifier(nn.Module):
         self.weights, self.origin = weights, origin or Origin()
         self.batch_size = batch_size
         self.precision: Precision = precision
-        self.acceleration: Acceleration = acceleration
+        self.backend: BackendName = backend
+        self.speedup = 1.0
         self.passes = PassCount()
         # Not persistent: they belong to the architecture, and a checkpoint holds only weights.
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)

@@ -11,10 +11,12 @@ import torch
 
 from xaibench.config.run_config import RunConfig, identity_of, plugin_parameters
 from xaibench.engine import automatic_batch_size
+from xaibench.engine.backend_choice import Choice
 from xaibench.errors import UserError
 from xaibench.metrics.base import ComparisonMetric
 from xaibench.models.base import Classifier
 from xaibench.progress import Progress
+from xaibench.runs.backends import backend_of
 from xaibench.store.provenance import plugin_version, training_version
 from xaibench.store.schema import SEED
 from xaibench.training.checkpoint import Trained
@@ -60,12 +62,14 @@ class Fitted:
 
     Attributes:
         lesson: what it was trained on.
+        choice: of what its forward passes run through.
         twin: the same, trained on permuted labels, where a metric compares with it.
     """
 
     lesson: Lesson
     model: Classifier
     trained: Trained
+    choice: Choice
     twin: Classifier | None = None
 
     @property
@@ -93,7 +97,12 @@ def fitted_models(config: RunConfig, data: Data, place: Workplace) -> tuple[Fitt
                 place.progress.say(f"Model of {label} ({at} of {len(views)}):")
             lesson = Lesson(label, view, seed)
             model, trained = trained_model(config, config.training, lesson, place)
-            fitted.append(Fitted(lesson, model, trained, twin_model(config, lesson, place)))
+            choice = backend_of(model, config.engine, lesson.data, place.cache)
+            place.progress.say(str(choice))
+            twin = twin_model(config, lesson, place)
+            if twin is not None:
+                backend_of(twin, choice.name, lesson.data, place.cache)
+            fitted.append(Fitted(lesson, model, trained, choice, twin))
     return tuple(fitted)
 
 
@@ -146,7 +155,7 @@ def trained_model(
     model = model.to(device=place.device, memory_format=torch.channels_last).eval()
     automatic = config.batch_size == "auto"
     model.batch_size = automatic_batch_size(model) if automatic else config.batch_size
-    model.precision, model.acceleration = config.precision, config.acceleration
+    model.precision = config.precision
     for name, explainer in config.explainers.items():
         try:
             explainer.admit(model)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from xaibench.config.run_config import RunConfig, identity_of, plugin_parameters
+from xaibench.engine.backend_choice import Choice
 from xaibench.engine.device import device_name
 from xaibench.models.base import Classifier, Model
 from xaibench.runs.fitting import Fitted
@@ -62,11 +63,22 @@ def describe(
         "engine": {
             "precision": config.precision,
             "tf32": False,  # see device.reproducible
-            "acceleration": config.acceleration,
+            **_backend(config, first.fitted[0].choice),
             "batch_size": model.batch_size,
         },
         "environment": environment(device_name(device), torch.get_num_threads()),
     }
+
+
+def _backend(config: RunConfig, choice: Choice) -> dict[str, object]:
+    """Return what the first model's passes ran through, and what it was chosen by."""
+    told = {"asked": config.engine, "backend": choice.name, "version": choice.version}
+    if choice.speedup is not None:
+        told["speedup"] = round(choice.speedup, 2)
+    if choice.difference is not None:
+        names = ("largest_difference_of_probability", "largest_difference_of_logit")
+        told |= dict(zip(names, choice.difference, strict=True))
+    return told | ({"passed_over": dict(choice.passed_over)} if choice.passed_over else {})
 
 
 def _trained_models(fitted: Iterable[Fitted], monitor: str) -> dict[str, object]:

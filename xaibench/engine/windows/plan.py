@@ -128,7 +128,13 @@ class WindowPlan:
 
 
 def best_plan(
-    flow: Flow, shapes: Shapes, window: Reach, masks: int, batch_size: int, device: str
+    flow: Flow,
+    shapes: Shapes,
+    window: Reach,
+    masks: int,
+    batch_size: int,
+    device: str,
+    speedup: float = 1.0,
 ) -> WindowPlan | None:
     """Return the plan of the lowest cost; None where whole passes cost about as little.
 
@@ -136,12 +142,13 @@ def best_plan(
         shapes: of every tensor in a pass of one image.
         window: what each window reaches of the image itself.
         masks, batch_size, device: see ``WindowPlan.cost``.
+        speedup: of a whole pass through the model's backend; windows run through eager PyTorch.
     """
     local = local_steps(flow, shapes, window)
     plans = [local.below(share) for share in _SHARES]
     cost = lambda plan: plan.cost(masks, batch_size, device)
     best = min(plans, key=cost)
-    return best if cost(best) <= (1 - _GAIN) * cost(local.below(0.0)) else None
+    return best if cost(best) * speedup <= (1 - _GAIN) * cost(local.below(0.0)) else None
 
 
 def local_steps(flow: Flow, shapes: Shapes, window: Reach) -> WindowPlan:

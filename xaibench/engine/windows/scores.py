@@ -45,9 +45,9 @@ def window_scores(
 ) -> Float[Tensor, "batch mask"]:
     """Return the target's score of every image with each box hidden; see ``masked_scores``.
 
-    Whole passes are made instead where recomputing saves little, where the network's steps cannot
-    be read or must be seen at work, and where images have different numbers of boxes. Others run
-    in the model's ``precision``, but not through its ``acceleration``.
+    Whole passes are made instead where recomputing saves less than the model's ``backend`` does,
+    where the network's steps cannot be read or must be seen at work, and where images have
+    different numbers of boxes. Windows run in the model's ``precision``, through eager PyTorch.
 
     Cost: counted as one forward pass a mask. The pass of each image as it is, whose maps the
     windows share, is counted for nobody, as the unmasked score is. Out of memory halves
@@ -133,8 +133,9 @@ class _Run:
             Span.of_window(start, end, side)
             for start, end, side in ((top, bottom, shape[1]), (left, right, shape[2]))
         )
-        device, batch_size = self.model.device.type, self.model.batch_size
-        return best_plan(flow, shapes, Reach(rows, columns), len(boxes), batch_size, device)
+        model = self.model
+        of_batch = (len(boxes), model.batch_size, model.device.type, model.speedup)
+        return best_plan(flow, shapes, Reach(rows, columns), *of_batch)
 
     def _ready(
         self, images: Float[Tensor, "image channel height width"]

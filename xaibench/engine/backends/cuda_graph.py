@@ -1,33 +1,28 @@
-"""What full batches of one shape can run through, beside the network itself."""
+"""One CUDA graph for all of a pass: nothing waits for Python to start a kernel."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from xaibench.errors import UserError
-from xaibench.types import Acceleration
+from xaibench.engine.backends.base import Backend, Pass
+from xaibench.types import Precision
 
 
-def accelerated(net: nn.Module, acceleration: Acceleration) -> Callable[[Tensor], Tensor]:
-    """Return what gives the network's outputs, faster for batches of one shape.
+class CudaGraph(Backend):
+    """Full batches replay what was captured once."""
 
-    Raises:
-        UserError: where a CUDA graph is asked for on another device.
-    """
-    if acceleration == "compile":
-        return torch.compile(net, dynamic=False)
-    if acceleration == "cuda_graph":
-        device = next(net.parameters()).device
-        if device.type != "cuda":
-            raise UserError(
-                f"acceleration: a CUDA graph needs a CUDA device, and the model is on {device.type}"
-                "; use none or compile"
-            )
+    name = "cuda_graph"
+    any_size = False
+
+    def lacking(self, device: str, precision: Precision) -> str | None:
+        return None if device == "cuda" else f"it needs a CUDA device, and the model is on {device}"
+
+    def version(self) -> str:
+        return f"torch {torch.__version__}, CUDA {torch.version.cuda}"
+
+    def compiled(self, net: nn.Module) -> Pass:
         return _Graphed(net)
-    return net
 
 
 class _Graphed:
