@@ -245,3 +245,13 @@ def test_a_shipped_config_loads(shipped, monkeypatch):
     config = load_config(shipped)
     assert config.name == shipped.stem
     assert {"random", "center_prior"} <= set(config.explainers)
+
+
+@pytest.mark.parametrize(
+    ("older", "engine"),
+    [("none", "eager"), ("compile", "inductor"), ("cuda_graph", "cuda_graph")],
+)
+def test_configs_of_older_runs_are_read(older, engine):
+    config = load_config(CONFIGS / "tiny.yaml", [f"acceleration={older}"])
+    assert config.engine == engine
+    assert "acceleration" not in config.resolved()

@@ -36,7 +36,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
         UserError: on the first mistake.
     """
     document = Document.read(Path(path), overrides)
-    plain = checked(PlainConfig, document.data, document, ())
+    plain = checked(PlainConfig, _renamed(document.data), document, ())
     files = [_plugin_file(at, document) for at in range(len(plain.plugins))]
     try:
         registry = Registry(files)
@@ -58,6 +58,15 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
         key, _, said = str(error).partition(": ")
         raise document.error(tuple(key.split(".")), said) from None
     return config
+
+
+def _renamed(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a document in which ``acceleration``, as older runs wrote it, is ``engine``."""
+    if "acceleration" not in data or "engine" in data:
+        return data
+    older = {"none": "eager", "compile": "inductor"}
+    rest = {key: value for key, value in data.items() if key != "acceleration"}
+    return rest | {"engine": older.get(data["acceleration"], data["acceleration"])}
 
 
 def _plugin_file(at: int, document: Document) -> Path:
