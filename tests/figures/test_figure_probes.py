@@ -118,7 +118,8 @@ def test_many_probes_go_on_in_another_figure(scored_run, monkeypatch):
 
 
 def test_all_figures_of_a_run_hold_the_probes(scored_run, monkeypatch):
-    monkeypatch.setattr("xaibench.figures.draw.save", lambda figure, folder, name: [folder / name])
+    no_file = lambda figure, folder, name, formats: [folder / name]
+    monkeypatch.setattr("xaibench.figures.draw.save", no_file)
     monkeypatch.setattr("xaibench.figures.choice.representative", lambda rows: rows.iloc[[0, 2]])
     names = [path.name for path in draw_all(scored_run, SilentProgress())]
     assert {"probes", "probes_summary"} <= set(names)
