@@ -44,9 +44,9 @@ def said() -> dict[str, str]:
 def whole(lab, said) -> Path:
     """The folder of a run of three seeds, with its figures and its page."""
 
-    def save(figure, folder, name):
+    def save(figure, folder, name, formats):
         said[name] = " ".join(" ".join(t.get_text() for t in figure.findobj(Text)).split())
-        return base.save(figure, folder, name)
+        return base.save(figure, folder, name, formats)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(draw, "save", save)

@@ -74,8 +74,7 @@ class Classifier(nn.Module):
         origin: what was noticed when it was built, which a run says.
         batch_size: images in one pass of the masking engine.
         precision: of the masking engine's passes; gradients are always taken in fp32.
-        backend: what the masking engine's passes run through; see ``engine.backends``.
-        speedup: of a pass through it, over one of eager PyTorch.
+        backend: what the engine's passes run through, ``speedup`` times as fast as eager PyTorch.
     """
 
     scores_only: ClassVar[bool] = False
