@@ -197,6 +197,13 @@ def test_nothing_is_timed_where_the_speedup_is_known(plant, monkeypatch):
     assert (choice.name, choice.speedup, model.speedup) == ("openvino", 2.5, 2.5)
 
 
+def test_eager_takes_no_pass(plant):
+    planted = plant(broken)
+    model = built()
+    choice = choose_backend(model, "eager", IMAGES)
+    assert (choice.name, choice.speedup, planted.made) == ("eager", None, 0)
+
+
 def test_a_model_that_is_watched_stays_as_it_is(plant):
     plant(lambda logits: logits)
     model = built()

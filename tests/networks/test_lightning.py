@@ -151,7 +151,9 @@ def test_what_cannot_be_read_names_its_class_and_the_command_that_mends_it(tmp_p
     follow(message, folder)
     net = network()
     load_weights(net, folder / "last_weights.pth")
-    assert torch.equal(net[3].weight, torch.load(folder / "plain.pth")["3.weight"])
+    assert torch.equal(
+        net[3].weight, torch.load(folder / "plain.pth", weights_only=True)["3.weight"]
+    )
 
 
 def follow(message: str, folder: Path) -> None:

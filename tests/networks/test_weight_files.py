@@ -238,7 +238,9 @@ def test_hugging_face_names_of_files(name, trained, tmp_path):
 
 def test_the_file_decides_by_its_content_not_by_its_name(trained, tmp_path):
     save_file({k: v.clone() for k, v in trained.state_dict().items()}, tmp_path / "w.pth")
-    load(network(), tmp_path / "w.pth")
+    net = network()
+    load(net, tmp_path / "w.pth")
+    assert torch.equal(net.fc.weight, trained.fc.weight)
 
 
 def test_a_network_that_wraps_takes_bare_names(trained, tmp_path):

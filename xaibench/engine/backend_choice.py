@@ -70,50 +70,57 @@ def choose_backend(
         images: in [0, 1], some real ones.
         speedup: of the one that is asked for, where it is known; nothing is timed then.
     """
+    model.backend, model.speedup = "eager", 1.0
+    version = BACKENDS["eager"].version()
+    if asked == "eager":
+        return Choice("eager", version)
     names = [n for n, b in BACKENDS.items() if b.quick] if asked == "auto" else [asked]
-    passed_over: dict[str, str] = {}
-    candidates: dict[BackendName, ForwardNetwork] = {}
-    model.backend = "eager"
-    batch = _probes(model, images)
+    names = [name for name in names if name != "eager"]
     eager = forward_network(model)
     if eager.net is None:
         said = "the model must be seen at work, and is used as it is"
-        others = {name: said for name in names if name != "eager"}
-        return Choice("eager", BACKENDS["eager"].version(), passed_over=others)
-    differences: dict[BackendName, tuple[float, float]] = {}
+        return Choice("eager", version, passed_over=dict.fromkeys(names, said))
+    batch = _probes(model, images)
+    tried: dict[BackendName, _Tried] = {}
+    passed_over: dict[str, str] = {}
     with torch.inference_mode():
         wanted = _logits(model, eager, batch)
         for name in names:
-            if name == "eager":
-                continue
             lacking = BACKENDS[name].lacking(model.device.type, model.precision)
-            if lacking is not None:
-                if asked != "auto" or _expected(name, model):
-                    passed_over[name] = lacking
-                continue
-            tried = ForwardNetwork(model, name)
-            try:
-                differences[name] = _difference(model, _logits(model, tried, batch), wanted)
-            except Exception as error:  # converters fail in any way, and a run must not
-                passed_over[name] = f"it failed ({_first_line(error)})"
-                continue
-            if not _agrees(differences[name]):
-                passed_over[name] = (
-                    f"its scores differ by {differences[name][0]:.1g} in probability and "
-                    f"{differences[name][1]:.1g} in logit"
-                )
-                continue
-            candidates[name] = tried
-        if speedup is None or not candidates:
-            chosen, speedup = _fastest(model, eager, candidates, batch, asked)
-        else:
-            chosen = next(iter(candidates))
+            found = lacking or _try(model, name, batch, wanted)
+            if isinstance(found, _Tried):
+                tried[name] = found
+            elif not lacking or asked != "auto" or _expected(name, model):
+                passed_over[name] = found
+        networks = {name: each.network for name, each in tried.items()}
+        chosen = next(iter(networks), "eager")
+        if speedup is None or not networks:
+            chosen, speedup = _fastest(model, eager, networks, batch, asked)
     model.backend, model.speedup = chosen, speedup or 1.0
-    keep_network(model, candidates.get(chosen, eager))
-    for name in candidates:
-        if name != chosen:
-            passed_over[name] = "it is slower"
-    return Choice(chosen, BACKENDS[chosen].version(), speedup, differences.get(chosen), passed_over)
+    keep_network(model, networks.get(chosen, eager))
+    passed_over |= {name: "it is slower" for name in tried if name != chosen}
+    difference = tried[chosen].difference if chosen in tried else None
+    return Choice(chosen, BACKENDS[chosen].version(), speedup, difference, passed_over)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """A network through a backend whose scores agree."""
+
+    network: ForwardNetwork
+    difference: tuple[float, float]
+
+
+def _try(model: Classifier, name: BackendName, batch: Tensor, wanted: Tensor) -> _Tried | str:
+    """Return the network through a backend, or why its scores cannot be used."""
+    network = ForwardNetwork(model, name)
+    try:
+        difference = _difference(model, _logits(model, network, batch), wanted)
+    except Exception as error:  # converters fail in any way, and a run must not
+        return f"it failed ({_first_line(error)})"
+    if not _agrees(difference):
+        return "its scores differ by {:.1g} in probability and {:.1g} in logit".format(*difference)
+    return _Tried(network, difference)
 
 
 def _fastest(

@@ -27,6 +27,8 @@ def backend_of(model: Classifier, asked: BackendName | str, data: Data, cache: P
     and the versions: so a run that is begun again goes on with the same, and nothing is timed
     twice. Whether its scores agree is looked at for every model.
     """
+    if asked == "eager":  # nothing is tried, so no image is read
+        return choose_backend(model, asked, model.example())
     split = data.splits[VALIDATION]
     rows = np.arange(min(len(split), model.batch_size))
     images = as_images(torch.from_numpy(np.ascontiguousarray(split.images(rows))), model.device)
