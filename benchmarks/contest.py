@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -12,6 +11,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from benchmarks.bare import Bare, timed
 from xaibench.models.base import Classifier, PassCount
 
 OURS = "xaibench"
@@ -86,11 +86,13 @@ class Contest:
     Attributes:
         bare: seconds of one bare forward pass, one a round.
         bare_both: seconds of one bare forward and backward pass; empty where none was needed.
+        through: the backend of the bare forward passes.
     """
 
     results: list[Result]
     bare: list[float]
     bare_both: list[float]
+    through: str
 
 
 def median_ratio(above: Sequence[float], below: Sequence[float]) -> float | None:
@@ -111,17 +113,6 @@ def limit(passes: PassCount, forward: float, both: float | None) -> float:
     return (passes.forward - backward) * forward + backward * (both or 0.0)
 
 
-def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Return the wall seconds of some work, all that it queued on the device included."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    begun = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begun
-
-
 def alternate(
     entrants: Mapping[str, Callable[[], object]],
     repeats: int,
@@ -137,39 +128,6 @@ def alternate(
             seconds[name].append(timed(entrants[name], device))
         after_round(number + 1)
     return seconds
-
-
-class Bare:
-    """Bare passes of the unfolded fp32 model: full batches, channels_last, nothing masked.
-
-    ``forward`` and ``both`` (forward and backward, to the images) each pass enough batches to be
-    measured: ``count`` images.
-    """
-
-    AT_LEAST = 0.3  # seconds
-
-    def __init__(self, model: Classifier, images: Tensor, *, backward: bool) -> None:
-        size = model.batch_size
-        rows = torch.arange(size, device=images.device) % len(images)
-        self._model = model
-        self._images = images[rows].contiguous(memory_format=torch.channels_last)
-        self._batches = 1
-        work = self.both if backward else self.forward
-        work()
-        once = timed(work, images.device)
-        self._batches = max(1, math.ceil(self.AT_LEAST / once))
-        self.count = self._batches * size
-
-    def forward(self) -> None:
-        with torch.inference_mode():
-            for _ in range(self._batches):
-                self._model(self._images)
-
-    def both(self) -> None:
-        for _ in range(self._batches):
-            images = self._images.detach().requires_grad_()
-            with torch.enable_grad():
-                torch.autograd.grad(self._model(images).sum(), images)
 
 
 def compete(
@@ -205,7 +163,7 @@ def compete(
         result.ours = seconds.get(OURS, [])
         if OURS in outputs and result.contestant.gap is not None:
             result.difference = result.contestant.gap(outputs[OURS], outputs[name])
-    return Contest(results, forward, both)
+    return Contest(results, forward, both, bare.backend)
 
 
 def _first_run(contestant: Contestant, outputs: dict[str, Tensor]) -> Result:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from benchmarks import whole
-from benchmarks.contest import timed
+from benchmarks.bare import timed
 from benchmarks.stage import Stage
 from benchmarks.standard import explainers, metrics
 from benchmarks.tables import markdown

@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from benchmarks.contest import timed
+from benchmarks.bare import timed
 from benchmarks.stage import Stage
 from benchmarks.tables import markdown
 from xaibench.engine import RankMasks, fill_images, masked_scores

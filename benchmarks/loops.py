@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import torch
+from skimage.transform import resize
 from torch import Tensor
 
+from xaibench.engine import GridMasks
 from xaibench.engine.batch import Batch
+from xaibench.explainers.rise import Rise
 from xaibench.models.base import Classifier
 
 
@@ -53,6 +56,32 @@ def cumulative_drop(model: Classifier, batch: Batch, maps: Tensor) -> Tensor:
                 hidden[:, segments == segment] = batch.dataset_mean[:, None]
                 drops[row, i, step + 1] = whole - _score(model, batch, i, hidden)
     return drops
+
+
+@torch.no_grad()
+def rise(model: Classifier, batch: Batch, explainer: Rise) -> Tensor:
+    """Return the maps (B, H, W) as the authors' code makes them, of our masks: all masks of an
+    image are written out, then it is passed behind them in full batches."""
+    maps = torch.zeros_like(batch.images[:, 0])
+    for i, image in enumerate(batch.images):
+        masks = _grids(explainer.random_masks(batch.take([i])))
+        fill = batch.dataset_mean[:, None, None]
+        copies = (image * m + fill * (1 - m) for m in masks[:, :, None].split(model.batch_size))
+        target = batch.targets[i : i + 1]
+        scores = torch.cat([model.score(c, target.expand(len(c)), "prob") for c in copies])
+        maps[i] = (scores[:, None, None] * masks[:, 0]).sum(0) / (len(masks) * explainer.keep)
+    return maps
+
+
+def _grids(masks: GridMasks) -> Tensor:
+    """Return an image's masks (mask, 1, H, W), upsampled and cut out one by one."""
+    cells, sides = masks.kept.shape[-1], masks.size
+    large = tuple((cells + 1) * -(-side // cells) for side in sides)
+    found = []
+    for kept, (top, left) in zip(masks.kept[0].numpy(), masks.shifts[0].tolist(), strict=True):
+        grid = resize(kept.astype("float32"), large, 1, mode="reflect", anti_aliasing=False)
+        found.append(torch.from_numpy(grid[top : top + sides[0], left : left + sides[1]]))
+    return torch.stack(found)[:, None].float()
 
 
 def _score(model: Classifier, batch: Batch, i: int, image: Tensor) -> float:

@@ -26,6 +26,7 @@ from xaibench.explainers.grad_cam import GradCam
 from xaibench.explainers.integrated_gradients import IntegratedGradients
 from xaibench.explainers.kernel_shap import KernelShap
 from xaibench.explainers.lime import Lime
+from xaibench.explainers.rise import Rise
 from xaibench.explainers.score_cam import ScoreCam
 from xaibench.explainers.square_occlusion import SquareOcclusion
 from xaibench.explainers.superpixel_occlusion import SuperpixelOcclusion
@@ -201,6 +202,20 @@ def kernel_shap(subject: Subject) -> Method:
     return method_of(subject, "kernel_shap", ours, peers, said, work, images=size.lime_images)
 
 
+def rise(subject: Subject) -> Method:
+    size = subject.size
+    explainer = Rise(size.samples)
+    peer = Peer(
+        "all masks, then batches (authors' code)",
+        "loop",
+        lambda b: loops.rise(subject.model, b, explainer),
+        note="compared: maps of the same masks",
+    )
+    said = f"{size.samples} masks of {explainer.cells} x {explainer.cells} cells, dataset mean"
+    images = size.lime_images
+    return method_of(subject, "rise", maps_of(explainer), [peer], said, size.samples, images=images)
+
+
 def score_cam(subject: Subject) -> Method:
     peers = [
         Peer(
@@ -242,9 +257,10 @@ _MAKERS = (
     square_occlusion,
     superpixel_occlusion,
     lime,
+    kernel_shap,
+    rise,
     integrated_gradients,
     grad_cam,
-    kernel_shap,
     score_cam,
     ablation_cam,
 )

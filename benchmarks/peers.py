@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 
-from benchmarks.contest import OURS, Bare, Contestant, compete
+from benchmarks.bare import Bare
+from benchmarks.contest import OURS, Contestant, compete
 from benchmarks.method import HALF, Method
 from benchmarks.methods import METHODS, methods
 from benchmarks.recorded import add_arguments, recorded
@@ -25,7 +26,7 @@ from benchmarks.tables import line
 from xaibench.types import BackendName
 
 # Seconds of each method beside one another, roughly.
-_SHARES = dict(zip(METHODS, (10, 8, 6, 6, 5, 20, 4, 2, 20, 20, 15), strict=True))
+_SHARES = dict(zip(METHODS, (10, 8, 6, 6, 5, 20, 20, 20, 4, 2, 20, 15), strict=True))
 _WIDTHS = (21, 42, 9, 13, 8, 7, 10, 0)
 
 
@@ -37,7 +38,7 @@ def measure(
     *,
     repeats: int,
     wanted: Callable[[Contestant], bool] = lambda contestant: True,
-    backend: BackendName = "eager",
+    backend: BackendName | Literal["auto"] = "auto",
     out_of_time: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda text: print(text, flush=True),
 ) -> list[dict]:
@@ -51,6 +52,7 @@ def measure(
     for size in sizes:
         its = subject(size, size.most_images, device, backend)
         say(f"{size.name}: {size.architecture}, {size.pixels} px, {its.source}, {device}")
+        say(str(its.choice))
         say(_columns(["method", "implementation", "s/image", "passes", "× limit", "× ours",
                       "difference", "note"]))  # fmt: skip
         for name in names:
@@ -114,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             record,
             repeats=options.repeats,
             wanted=lambda contestant: _wanted(contestant, options),
-            backend=options.backend or ("cuda_graph" if on_cuda else "eager"),
+            backend=options.backend,
         )
     ours = [r for r in rows if r["implementation"].startswith(OURS)]
     return int(any(not r["seconds"] for r in ours))
@@ -144,7 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=int, help="of LIME")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--precision", choices=("fp32", "bf16", "both"), default="both")
-    parser.add_argument("--backend", choices=get_args(BackendName), help="of ours")
+    parser.add_argument(
+        "--backend", choices=["auto", *get_args(BackendName)], default="auto", help="of ours"
+    )
     return add_arguments(parser)
 
 

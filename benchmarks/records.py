@@ -85,6 +85,7 @@ def row(subject: Subject, method: Method, result: Result, contest: Contest) -> d
         "limits": result.limits,
         "ours": result.ours,
         "bare": contest.bare,
+        "bare_through": contest.through,
         "bare_both": contest.bare_both,
     }
 

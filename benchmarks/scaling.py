@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.contest import timed
+from benchmarks.bare import timed
 from benchmarks.sizes import QUICK, SIZES
 from benchmarks.subjects import ROOT, subject
 from benchmarks.tables import markdown

@@ -57,11 +57,23 @@ _SIZES = (
         "resnet18_96", "resnet18", 3, 96, "binary", 2,
         images=4, cam_images=32, steps=96, window=16, stride=8, samples=1000,
     ),
-    Size("resnet18_224", "resnet18", 3, 224, "binary", 2, stride=16),
+    Size(
+        "lite0_96", "tf_efficientnet_lite0", 3, 96, "binary", 2,
+        images=4, cam_images=16, steps=96, window=16, stride=8, samples=1000,
+    ),
+    Size(
+        "lite0_160", "tf_efficientnet_lite0", 3, 160, "binary", 2,
+        images=2, steps=100, window=32, stride=16, samples=400,
+    ),
+    Size(
+        "densenet121_96", "densenet121", 3, 96, "binary", 2,
+        images=2, steps=96, window=16, stride=8, samples=500,
+    ),
     Size(
         "efficientnet_b0_224_grey", "efficientnet_b0", 1, 224, "binary", 2,
         single_logit=True, flip_steps=98,
     ),
+    Size("vit_tiny_224", "vit_tiny_patch16_224", 3, 224, "binary", 2),
     Size(
         "resnet50_224_14labels", "resnet50", 3, 224, "multilabel", 14,
         cam_images=4, steps=49, flip_steps=48, window=56, stride=56,

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from benchmarks.sizes import Size
 from xaibench.config.sections import SegmentOptions
+from xaibench.engine.backend_choice import Choice, choose_backend
 from xaibench.engine.batch import Batch
 from xaibench.engine.batches import automatic_batch_size
 from xaibench.models.base import Classifier
@@ -39,6 +41,7 @@ class Subject:
         half: the same model, whose passes are in bf16.
         maps: (B, H, W) relevance without ties, so that no order depends on who breaks them.
         source: where the images came from.
+        choice: of the backend.
     """
 
     size: Size
@@ -47,6 +50,7 @@ class Subject:
     batch: Batch
     maps: Tensor
     source: str
+    choice: Choice
 
     def fresh(self, images: int) -> Batch:
         """Return the first images as a batch that nothing has been scored of yet."""
@@ -54,19 +58,30 @@ class Subject:
 
 
 def subject(
-    size: Size, images: int, device: torch.device, backend: BackendName = "eager"
+    size: Size,
+    images: int,
+    device: torch.device,
+    backend: BackendName | Literal["auto"] = "eager",
 ) -> Subject:
-    """Return the seeded subject of a size, the same on every machine but for rounding."""
+    """Return the seeded subject of a size, the same on every machine but for rounding.
+
+    Args:
+        backend: of the model in fp32; in bf16 it is eager on a CPU.
+    """
     pixels, source = real_images(size, images)
     if pixels is None:
         pixels, source = smooth_noise(size, images), "seeded smooth noise"
     model = _model(size, pixels).to(device=device, memory_format=torch.channels_last)
-    model.backend, model.batch_size = backend, automatic_batch_size(model)
+    model.batch_size = automatic_batch_size(model)
     half = copy.deepcopy(model)
     half.precision = "bf16"
+    choice = choose_backend(model, backend, pixels.to(device))
+    half.backend = "eager" if device.type == "cpu" else model.backend
     ids = tuple(f"image_{i}" for i in range(images))
     batch = as_batch(model, pixels, ids, pixels.mean(dim=(0, 2, 3)), size.segments)
-    return Subject(size, model, half, batch, _distinct_maps(size, images).to(device), source)
+    return Subject(
+        size, model, half, batch, _distinct_maps(size, images).to(device), source, choice
+    )
 
 
 def as_batch(

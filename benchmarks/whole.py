@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from benchmarks.contest import Bare, limit, timed
+from benchmarks.bare import Bare, timed
+from benchmarks.contest import limit
 from benchmarks.standard import explainers, metrics
 from benchmarks.subjects import Subject
 from benchmarks.tables import markdown

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,9 @@ import torch
 # machine threads wait for each other.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+# What a machine remembers of its speed is not the tests' to write, nor to find.
+os.environ["XAIBENCH_CACHE"] = tempfile.mkdtemp(prefix="xaibench-")
+atexit.register(shutil.rmtree, os.environ["XAIBENCH_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ import time
 import pytest
 import torch
 
+from benchmarks.bare import Bare
 from benchmarks.contest import (
     OURS,
-    Bare,
     Contestant,
     alternate,
     compete,

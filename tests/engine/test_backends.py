@@ -235,8 +235,10 @@ def test_a_choice_is_remembered_by_the_networks_structure(plant, monkeypatch, tm
     monkeypatch.setattr(
         "xaibench.engine.backend_choice._seconds", lambda *_: timed.append(1) or known
     )
-    choose = lambda model: backends.backend_of(model, "auto", data, tmp_path)
-    first, again = choose(built()), choose(built())
+    own = tmp_path / "own"
+    monkeypatch.setenv("XAIBENCH_CACHE", str(own))
+    choose = lambda model, cache="run": backends.backend_of(model, "auto", data, tmp_path / cache)
+    first, again = choose(built()), choose(built(), "another run")
     assert isinstance(first, Choice)
     assert [c.name for c in (first, again)] == ["openvino"] * 2
     assert again.speedup == 2.0
@@ -244,6 +246,12 @@ def test_a_choice_is_remembered_by_the_networks_structure(plant, monkeypatch, tm
     choose(built("resnet18"))
     choose(built(batch_size=2))
     assert len(timed) == 3
-    (tmp_path / "backends.json").write_text(json.dumps(["damaged"]))
+    (own / "backends.json").write_text(json.dumps(["damaged"]))
     choose(built())
     assert len(timed) == 4
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setenv("XAIBENCH_CACHE", str(own / "backends.json"))  # no folder can be there
+    choose(built())
+    choose(built())
+    assert len(timed) == 5
+    assert (tmp_path / "run/backends.json").exists()

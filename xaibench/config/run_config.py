@@ -55,7 +55,7 @@ class PlainConfig(BaseModel):
     target: str = "predicted"
     batch_size: PositiveInt | Literal["auto"] = "auto"
     precision: Precision = "fp32"
-    engine: BackendName | Literal["auto"] = "eager"
+    engine: BackendName | Literal["auto"] = "auto"
     images_per_block: PositiveInt | Literal["auto"] = "auto"
     plugins: tuple[str, ...] = ()
     dataset: dict[str, Any]

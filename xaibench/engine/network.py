@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from itertools import chain
+from collections.abc import Callable, Sequence
 from weakref import WeakKeyDictionary
 
 import torch
@@ -119,6 +119,18 @@ def forward_network(model: Classifier) -> ForwardNetwork:
     return _NETWORKS[model][1]
 
 
+def whole_passes(model: Classifier) -> Callable[[Pixels], Float[Tensor, "batch output"]]:
+    """Return what makes logits of images in [0, 1] in fp32: the model's forward network.
+
+    In bf16 it is the model itself, which computes in fp32: what it predicts is no matter of speed.
+    """
+    if model.precision != "fp32":
+        return model
+    network = forward_network(model)
+    # A copy, as a CUDA graph writes each batch's logits to the same place.
+    return lambda images: network.logits(network.normalised(images)).clone()
+
+
 def keep_network(model: Classifier, network: ForwardNetwork) -> None:
     """Take a network that was made already for the model's backend as its own."""
     _NETWORKS[model] = (_state(model), network)
@@ -126,16 +138,19 @@ def keep_network(model: Classifier, network: ForwardNetwork) -> None:
 
 def _state(model: Classifier) -> tuple:
     """Return what tells that weights, modes or hooks are no longer those that were copied."""
-    tensors = tuple((id(t), t._version) for t in chain(model.parameters(), model.buffers()))
-    modes = tuple(module.training for module in model.modules())
-    return model.precision, model.backend, _plain(model), modes, tensors
+    modules = list(model.modules())
+    tables = (table for m in modules for table in (m._parameters, m._buffers))
+    tensors = [(id(t), t._version) for table in tables for t in table.values() if t is not None]
+    modes = [module.training for module in modules]
+    return model.precision, model.backend, _plain(model, modules), modes, tensors
 
 
-def _plain(model: Classifier) -> bool:
+def _plain(model: Classifier, modules: Sequence[nn.Module] | None = None) -> bool:
     """Say whether nothing would be missed if a copy of the network did the passes."""
+    modules = modules or list(model.modules())
     own = ("__call__", "forward", "logits", "score", "read")
     overridden = any(getattr(type(model), name) is not getattr(Classifier, name) for name in own)
-    patched = any("forward" in vars(module) for module in model.modules())
-    modules = list(model.modules())
-    watched = any(getattr(module, table) for module in modules for table in HOOK_TABLES)
-    return not (overridden or patched or watched or any(m.training for m in modules))
+    return not overridden and not any(
+        m.training or "forward" in m.__dict__ or any(m.__dict__[table] for table in HOOK_TABLES)
+        for m in modules
+    )

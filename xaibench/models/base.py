@@ -249,21 +249,21 @@ class Classifier(nn.Module):
     def as_found(self) -> Iterator[Classifier]:
         """Give the model back as it was: modes, ``requires_grad``, hooks; even on an exception."""
         modules = list(self.modules())
-        modes = [m.training for m in modules]
-        hooks = [{t: dict(getattr(m, t)) for t in HOOK_TABLES} for m in modules]
-        wanted = [(p.requires_grad, p.grad) for p in self.parameters()]
+        modes = [(module, module.training) for module in modules]
+        # Few modules have hooks, and every cell comes here: no table is copied for nothing.
+        tables = [table for m in modules for name in HOOK_TABLES if (table := getattr(m, name))]
+        hooks = [(table, dict(table)) for table in tables]
+        wanted = [(p, p.requires_grad, p.grad) for p in self.parameters()]
         try:
             yield self
         finally:
-            for module, mode, tables in zip(modules, modes, hooks, strict=True):
-                module.training = mode
-                for name, kept in tables.items():
-                    table = getattr(module, name)
-                    table.clear()
-                    table.update(kept)
-            for parameter, (wants, gradient) in zip(self.parameters(), wanted, strict=True):
-                parameter.requires_grad_(wants)
-                parameter.grad = gradient
+            for module, module.training in modes:
+                for name in HOOK_TABLES:
+                    getattr(module, name).clear()
+            for table, kept in hooks:
+                table.update(kept)
+            for parameter, wants, gradient in wanted:
+                parameter.requires_grad_(wants).grad = gradient
 
 
 def head_for(task: Task, single_logit: bool) -> Head:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,35 +25,47 @@ _MEMORY = "backends.json"
 def backend_of(model: Classifier, asked: BackendName | str, data: Data, cache: Path) -> Choice:
     """Set the model's backend, and return the choice.
 
-    What ``auto`` found fastest is kept by the network's structure, its size and batch, the machine
-    and the versions: so a run that is begun again goes on with the same, and nothing is timed
-    twice. Whether its scores agree is looked at for every model.
+    What was found fastest is kept by the network's structure, its size and batch, the machine and
+    the versions, for all runs of the user: timed anew it could come out otherwise, and scores would
+    differ in their last digits. Whether the scores agree is looked at for every model.
+
+    Args:
+        cache: takes what is kept where the user's own cache (``$XAIBENCH_CACHE``, else
+            ``~/.cache/xaibench``) cannot be written.
     """
     if asked == "eager":  # nothing is tried, so no image is read
         return choose_backend(model, asked, model.example())
     split = data.splits[VALIDATION]
     rows = np.arange(min(len(split), model.batch_size))
     images = as_images(torch.from_numpy(np.ascontiguousarray(split.images(rows))), model.device)
-    if asked != "auto":
-        return choose_backend(model, asked, images)
-    memory, key = cache / _MEMORY, _key(model)
-    known = _known(memory)
-    if key in known:
-        name, speedup = known[key]
-        return choose_backend(model, name, images, speedup=speedup)
-    choice = choose_backend(model, "auto", images)
-    write_text(memory, json.dumps({**_known(memory), key: [choice.name, choice.speedup or 1.0]}))
+    memories, key = (_own_cache() / _MEMORY, cache / _MEMORY), _key(model, asked)
+    for memory in memories:
+        if key in (known := _known(memory)):
+            name, speedup = known[key]
+            return choose_backend(model, name, images, speedup=speedup)
+    choice = choose_backend(model, asked, images)
+    for memory in memories:
+        with suppress(OSError):  # of a home that is read-only, or that nobody has
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            kept = {**_known(memory), key: [choice.name, choice.speedup or 1.0]}
+            write_text(memory, json.dumps(kept))
+            break
     return choice
 
 
-def _key(model: Classifier) -> str:
+def _own_cache() -> Path:
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(os.environ.get("XAIBENCH_CACHE") or Path(folder) / "xaibench")
+
+
+def _key(model: Classifier, asked: str) -> str:
     versions = [
         backend.version()
         for backend in BACKENDS.values()
         if backend.quick and not backend.lacking(model.device.type, model.precision)
     ]
     known = [
-        repr(model.net), model.input_shape, model.batch_size, model.precision,
+        asked, repr(model.net), model.input_shape, model.batch_size, model.precision,
         device_name(model.device), torch.get_num_threads(), versions,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from xaibench.config.run_config import RunConfig
+from xaibench.engine.network import whole_passes
 from xaibench.imaging.means import channel_mean
 from xaibench.imaging.references import reference_images
 from xaibench.progress import Progress
@@ -138,6 +139,8 @@ def predictions_of(
     columns = []
     for each in fitted:
         title = f"Predicting {split}" + (f", {each.label}" if each.label else "")
-        logits = predict_logits(each.model, data.splits[split], progress=progress, title=title)
+        logits = predict_logits(
+            each.model, data.splits[split], progress=progress, title=title, passes=whole_passes
+        )
         columns.append(each.model.probabilities(logits).numpy())
     return prediction_table(data, split, np.concatenate(columns, axis=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
@@ -122,6 +122,7 @@ def predict_logits(
     batch_size: int | None = None,
     progress: Progress | None = None,
     title: str = "Predicting",
+    passes: Callable[[Classifier], Callable[[Tensor], Tensor]] = lambda model: model,
 ) -> Float[Tensor, "n output"]:
     """Return the logits of a split's images, float32 on the CPU; the model is left as found.
 
@@ -129,6 +130,7 @@ def predict_logits(
         indices: which images, in any order; all of them if None.
         batch_size: the model's own if None.
         progress: shows a stage of ``len(indices)`` units under ``title``.
+        passes: gives what makes logits of images in [0, 1], of the model in evaluation mode.
     """
     indices = np.arange(len(split)) if indices is None else np.asarray(indices)
     size = batch_size or model.batch_size
@@ -137,9 +139,9 @@ def predict_logits(
     logits = []
     stage = (progress or SilentProgress()).stage(title, len(indices))
     with stage as advance, closing(blocks), model.as_found(), torch.inference_mode():
-        model.eval()
+        logits_of = passes(model.eval())
         for block in blocks:
-            logits.append(model(as_images(block, model.device)).float())
+            logits.append(logits_of(as_images(block, model.device)).float())
             advance(len(block))
     # Joined outside inference mode, so that it is a normal tensor, which autograd may use.
     return torch.cat(logits).cpu()
