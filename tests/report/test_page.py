@@ -95,6 +95,17 @@ def test_is_one_balanced_file_that_links_nothing(folder):
     assert "data:image/png;base64,iVBORw==" in text
 
 
+def test_says_what_passes_ran_through(folder):
+    assert "Passes ran" not in write_page(ScoredRun(folder)).read_text()
+    file = folder / "manifest.json"
+    told = {"backend": "openvino", "version": "openvino 9.9", "speedup": 2.31,
+            "largest_difference_of_probability": 1.2e-6}  # fmt: skip
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"engine": told}))
+    text = write_page(ScoredRun(folder)).read_text()
+    assert "Passes ran through openvino 9.9, 2.31 × as fast as eager PyTorch" in text
+    assert "difference of a probability is 1e-06" in text
+
+
 def test_escapes_what_it_is_given(folder):
     text = write_page(ScoredRun(folder)).read_text()
     assert EVIL not in text

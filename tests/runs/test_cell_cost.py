@@ -113,6 +113,16 @@ def test_a_cell_counts_explaining_and_scoring_apart(block, twin, more):
     assert timing["device"] == hardware("cpu", torch.get_num_threads())
 
 
+def test_what_passes_ran_through_is_told_with_their_time(block):
+    model = toy_model()
+    model.backend = "inductor"
+    done = Scorer(model, {"passes": Passes()}, "slic").score_cells(
+        {Cell("g", 0): Gradient()}, block
+    )
+    told = f"passes through torch {torch.__version__} (inductor)"
+    assert done[0].timing["device"].endswith(told)
+
+
 def test_what_scoring_several_explainers_cost_is_shared_among_them(block):
     one, two = timings_of(block, {"passes": Passes()}, ["one", "two"])
     assert one["score_forward"] == two["score_forward"] == Passes().count * IMAGES

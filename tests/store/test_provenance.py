@@ -88,3 +88,5 @@ def test_hardware_of_another_machine(device, told):
 
 def test_one_thread_is_one():
     assert provenance.hardware("cpu", 1, "Chip") == "Chip, 1 thread"
+    told = provenance.hardware("cpu", 1, "Chip", "compiler 3.1")
+    assert told == "Chip, 1 thread, passes through compiler 3.1"

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from xaibench.config.run_config import plugin_parameters
 from xaibench.engine import Batch, Maps
+from xaibench.engine.backends import BACKENDS
 from xaibench.engine.costs import Cost, measured
 from xaibench.engine.device import device_name
 from xaibench.errors import PluginError, UserError
@@ -225,8 +226,14 @@ class Scorer:
             **{k: block.rows[0][k] for k in ("run", SEED)},
             "block": cell.block,
             "images": len(block.batch),
-            "device": hardware(device_name(self.model.device), torch.get_num_threads()),
+            "device": _taken_on(self.model),
         }
+
+
+def _taken_on(model: Classifier) -> str:
+    """Return what a time was taken on, and through what."""
+    through = None if model.backend == "eager" else BACKENDS[model.backend].version()
+    return hardware(device_name(model.device), torch.get_num_threads(), through=through)
 
 
 def _ranges(made: Sequence[Explained]) -> Iterator[range]:

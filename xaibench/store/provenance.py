@@ -85,17 +85,22 @@ def environment(device: str, threads: int) -> dict[str, object]:
     }
 
 
-def hardware(device: str, threads: int, processor: str | None = None) -> str:
+def hardware(
+    device: str, threads: int, processor: str | None = None, through: str | None = None
+) -> str:
     """Return in a few words what a time was taken on: the GPU, or the processor and its threads.
 
     Args:
         device: ``cpu``, ``mps``, or the GPU's name.
         processor: this machine's if None.
+        through: what makes the passes, where it is not eager PyTorch.
     """
     name = processor or processor_name()
     if device == "cpu":
-        return f"{name}, {threads} thread{'s' * (threads != 1)}"
-    return f"{device} on {name}" if device == "mps" else device
+        name = f"{name}, {threads} thread{'s' * (threads != 1)}"
+    else:
+        name = f"{device} on {name}" if device == "mps" else device
+    return f"{name}, passes through {through}" if through else name
 
 
 @functools.cache
