@@ -187,21 +187,24 @@ def _with_ranks(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(rank=(-direction * table["mean"]).groupby(table["metric"]).rank())
     likened = ~table["metric"].isin(pairs["metric"])
     table.loc[likened, "rank"] = np.nan  # passed or failed, not ranked
-    found = []
-    for metric, rows in table.groupby("metric", sort=False):
-        own = pairs[pairs["metric"] == metric]
-        ranked = rows.dropna(subset="rank").sort_values("rank", kind="stable")
-        names = list(ranked["explainer"])
-        letters = tie_letters(own, names)
-        best = best_group(own, list(ranked.loc[~ranked["control"], "explainer"]))
-        spans = rank_intervals(own, names).reindex(rows["explainer"])
-        spans = spans.astype("Int64").set_index(rows.index)
-        if not own["p"].notna().any():
-            spans[:] = pd.NA
-        spans["letters"] = [letters.get(name, "") for name in rows["explainer"]]
-        spans["best"] = rows["explainer"].isin(best)
-        found.append(spans)
-    return table.join(pd.concat(found))
+    explainers, ranks = table["explainer"].to_numpy(), table["rank"].to_numpy()
+    alone = ~table["control"].to_numpy(dtype=bool)
+    told = pd.DataFrame({"rank_low": pd.NA, "rank_high": pd.NA}, table.index).astype("Int64")
+    letters, best = [""] * len(table), np.zeros(len(table), dtype=bool)
+    tested = {m: own for m, own in pairs.groupby("metric", sort=False) if own["p"].notna().any()}
+    for metric, places in table.groupby("metric", sort=False).indices.items():
+        places = places[np.isfinite(ranks[places])]
+        places = places[np.argsort(ranks[places], kind="stable")]
+        names, able = list(explainers[places]), places[alone[places]]
+        if metric not in tested:  # an explainer alone is the best one without a test
+            best[able] = len(able) == 1
+            continue
+        of_metric = tested[metric]
+        told.iloc[places] = rank_intervals(of_metric, names).to_numpy()
+        for at, own in zip(places, tie_letters(of_metric, names).values(), strict=True):
+            letters[at] = own
+        best[able] = np.isin(explainers[able], list(best_group(of_metric, list(explainers[able]))))
+    return table.join(told.assign(letters=letters, best=best))
 
 
 def _with_marks(
