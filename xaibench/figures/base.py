@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
+from matplotlib.ticker import FixedLocator
 from PIL import Image
 
 from xaibench.atomic import replacing
@@ -186,18 +187,31 @@ def save(
 
     The same figure gives the same bytes: no date is written.
     """
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        with style():
-            engine.execute(figure)
-    figure.set_layout_engine("none")  # found once, for all files: it takes most of the time
     figure.set_dpi(DPI)
+    with style():
+        laid_out(figure)
+    figure.set_layout_engine("none")  # found once, for all files
     paths = []
     for ending in formats:
         with style(), replacing(folder / f"{name}.{ending}") as file:
             _WRITERS[ending](figure, file)
         paths.append(folder / f"{name}.{ending}")
     return paths
+
+
+def laid_out(figure: Figure) -> None:
+    """Make the parts of a figure make room for each other, now; what takes no room is not asked."""
+    for ax in figure.axes:
+        for spine in ax.spines.values():
+            spine.set_in_layout(False)
+        for axis in (ax.xaxis, ax.yaxis):
+            ticks = axis.get_major_locator()
+            bare = isinstance(ticks, FixedLocator) and not len(ticks.locs)
+            if bare and not axis.get_label_text():
+                axis.set_visible(False)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
 
 
 def _write_png(figure: Figure, file: Path) -> None:
