@@ -106,7 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             took = fresh.submit(presented, folder).result()
         told = [f"{took['wall']:.1f}", f"{took['cpu']:.1f}"]
         rows.append([str(images), *told, f"{took['held']:.0f}", f"{took['peak']:.0f}"])
-    print(f"{options.explainers} explainers x {options.metrics} metrics\n\n{markdown(columns, rows)}")
+    print(f"{options.explainers} explainers x {options.metrics} metrics\n")
+    print(markdown(columns, rows))
 
 
 if __name__ == "__main__":

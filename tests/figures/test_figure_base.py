@@ -113,7 +113,7 @@ def test_a_png_has_the_pixels_that_matplotlib_draws(tmp_path):
 def test_only_sides_without_ticks_and_label_are_left_out():
     with style():
         figure = blank(COLUMN, 2)
-        empty, labelled, ticked = figure.subplots(1, 3)
+        empty, labelled, _ = figure.subplots(1, 3)
         for ax in (empty, labelled):
             ax.set(xticks=[], yticks=[])
         labelled.set_xlabel("what it is")

@@ -53,9 +53,9 @@ class CostColumns:
         if column.removeprefix("score_") in PASSES:
             return passes_text(rows[0][column]) if rows else dash
         write = mib_text if column.endswith("mib") else seconds_text
-        letters = [self._letters.get(row["device"], "") for row in rows]
+        marks = [self._letters.get(row["device"], "") for row in rows]
         cells = [
-            write(row[column]) + f" ({at})" * bool(at) for row, at in zip(rows, letters, strict=True)
+            write(row[column]) + f" ({at})" * bool(at) for row, at in zip(rows, marks, strict=True)
         ]
         return " / ".join(cells) or dash
 

@@ -129,10 +129,10 @@ def analyse(
 
 def counted(scores: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     """Return what ``summarise`` does with nothing but counts: for too few groups to claim more."""
-    parts = [
-        _known(rows, matrix := Matrix.of(rows), Clusters.of(matrix.values.to_numpy(), matrix.groups))
-        for _, rows in of_explainers(scores).groupby(KEYS, sort=False)
-    ]
+    parts = []
+    for _, rows in of_explainers(scores).groupby(KEYS, sort=False):
+        matrix = Matrix.of(rows)
+        parts.append(_known(rows, matrix, Clusters.of(matrix.values.to_numpy(), matrix.groups)))
     told = pd.concat(parts, ignore_index=True).assign(confidence=confidence)
     return told.reindex(columns=[*KEYS, *COLUMNS]).astype(_MISSING_AS)
 
