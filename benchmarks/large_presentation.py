@@ -1,6 +1,6 @@
 """How long tables, figures and page of a large run take, and what memory they hold.
 
-python -m benchmarks.large_presentation --explainers 20 --metrics 8 --images 500
+python -m benchmarks.large_presentation --explainers 20 --metrics 8 --images 100 200 500
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 
-from benchmarks.large_board import rows
+from benchmarks.large_board import rows as score_rows
+from benchmarks.tables import markdown
 from xaibench.progress import LineProgress
 from xaibench.runs.present import present
 
@@ -28,7 +31,7 @@ STEPS = 51
 def write(folder: Path, explainers: int, metrics: int, images: int, seed: int = 0) -> None:
     """Write what ``present`` reads of a finished run: scores, curves, maps and predictions."""
     rng = np.random.default_rng(seed)
-    scores = rows(explainers, metrics, images, seed)
+    scores = score_rows(explainers, metrics, images, seed)
     names = list(scores["explainer"].unique())
     first = scores.drop_duplicates("image")
     p = rng.random(images)
@@ -70,24 +73,41 @@ def write(folder: Path, explainers: int, metrics: int, images: int, seed: int = 
     (folder / "config.yaml").write_text("name: large\n")
 
 
+def presented(folder: Path) -> dict[str, float]:
+    """Return what ``present`` takes in this process: wall and CPU seconds, and MiB at the most."""
+    held = _peak()
+    begun = time.perf_counter(), time.process_time()
+    present(folder, LineProgress(), ("png",))
+    wall, cpu = time.perf_counter() - begun[0], time.process_time() - begun[1]
+    return {"wall": wall, "cpu": cpu, "held": held, "peak": _peak()}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--explainers", type=int, default=20)
     parser.add_argument("--metrics", type=int, default=8)
-    parser.add_argument("--images", type=int, default=500)
-    parser.add_argument("--folder", type=Path, help="of a run that was written before")
+    parser.add_argument("--images", type=int, nargs="+", default=[500])
+    parser.add_argument("--folder", type=Path, help="keep each run, or take it from there")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as made:
-        folder = options.folder or Path(made)
-        if not (folder / "manifest.json").is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            write(folder, options.explainers, options.metrics, options.images)
-        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        begun = time.perf_counter()
-        present(folder, LineProgress(), ("png",))
-        seconds = time.perf_counter() - begun
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{seconds:.1f} s; peak {most / 1024:.0f} MiB, {held / 1024:.0f} before")
+    columns = ["images", "wall s", "CPU s", "MiB before", "peak MiB"]
+    rows = []
+    for images in options.images:
+        # Each in a process of its own: a peak never falls, and writing has one too.
+        fresh = ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1)
+        with tempfile.TemporaryDirectory() as made, fresh:
+            folder = (options.folder or Path(made)) / str(images)
+            if not (folder / "manifest.json").is_file():
+                folder.mkdir(parents=True, exist_ok=True)
+                fresh.submit(write, folder, options.explainers, options.metrics, images).result()
+            took = fresh.submit(presented, folder).result()
+        told = [f"{took['wall']:.1f}", f"{took['cpu']:.1f}"]
+        rows.append([str(images), *told, f"{took['held']:.0f}", f"{took['peak']:.0f}"])
+    print(f"{options.explainers} explainers x {options.metrics} metrics\n")
+    print(markdown(columns, rows))
 
 
 if __name__ == "__main__":

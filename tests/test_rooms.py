@@ -134,6 +134,14 @@ def test_brings_no_torch_when_imported(rooms):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize("words", [["--help"], ["report", "--help"], ["run", "--help"]])
+def test_help_brings_nothing_that_it_does_not_need(words):
+    heavy = "{'torch', 'pandas', 'scipy', 'sklearn', 'matplotlib', 'seaborn', 'skimage'}"
+    code = "import sys\nfrom xaibench.cli import main\ntry:\n    main()\nfinally:\n"
+    code += f"    there = {heavy} & sys.modules.keys()\n    assert not there, there"
+    subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)
+
+
 def test_the_public_names_are_there_and_no_others():
     for name in xaibench.__all__:
         assert getattr(xaibench, name).__doc__, name

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import matplotlib as mpl
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
-from xaibench.figures.base import COLUMN, blank, save, style, titled, wrapped
+from xaibench.figures.base import COLUMN, DPI, blank, laid_out, save, style, titled, wrapped
 from xaibench.figures.looks import looks
 
 
@@ -84,3 +87,36 @@ def test_files_are_whole_and_the_same_every_time(tmp_path):
         assert one.read_bytes() == other.read_bytes()
     assert b"CreationDate" not in first[1].read_bytes()
     assert b"<dc:date>" not in first[2].read_bytes()
+
+
+def test_a_file_takes_one_drawing(tmp_path, monkeypatch):
+    draw, drawn = Figure.draw, []
+    monkeypatch.setattr(Figure, "draw", lambda self, to: drawn.append(self) or draw(self, to))
+    save(figure_of_a_line(), tmp_path, "line", ("png", "pdf", "svg"))
+    assert len(drawn) == 3
+
+
+def test_a_png_has_the_pixels_that_matplotlib_draws(tmp_path):
+    (path,) = save(figure_of_a_line(), tmp_path, "line")
+    figure = figure_of_a_line()
+    figure.set_dpi(DPI)
+    with style():
+        laid_out(figure)
+        figure.set_layout_engine("none")
+        figure.savefig(tmp_path / "plain.png", dpi=DPI)
+    written, plain = Image.open(path), Image.open(tmp_path / "plain.png").convert("RGB")
+    assert written.mode == "RGB"
+    assert written.info["dpi"] == pytest.approx((DPI, DPI), abs=0.1)
+    assert np.array_equal(np.asarray(written), np.asarray(plain))
+
+
+def test_only_sides_without_ticks_and_label_are_left_out():
+    with style():
+        figure = blank(COLUMN, 2)
+        empty, labelled, _ = figure.subplots(1, 3)
+        for ax in (empty, labelled):
+            ax.set(xticks=[], yticks=[])
+        labelled.set_xlabel("what it is")
+        laid_out(figure)
+    sides = [(ax.xaxis.get_visible(), ax.yaxis.get_visible()) for ax in figure.axes]
+    assert sides == [(False, False), (True, False), (True, True)]

@@ -13,7 +13,8 @@ from test_leaderboard import make_scores
 
 from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.strata import by_confidence, by_evidence, by_outcome, make, table
-from xaibench.leaderboards.summary import summarise
+from xaibench.leaderboards.summary import counted, summarise
+from xaibench.store.schema import KEYS
 
 IMAGES, SIDE = 24, 20
 P = np.linspace(0.5, 0.97, IMAGES)
@@ -116,6 +117,20 @@ def test_too_few_groups_keep_their_rows_and_claim_nothing(run):
     assert f"split test, 4 images in 4 groups\n\n{reason}\n" in text
     assert "comparisons of this table" in text
     assert ".0 comparisons" not in text
+
+
+def test_counts_are_those_of_the_whole_analysis():
+    rows = scores(4)
+    failed = rows.index[[0, 30, 31]]
+    rows.loc[failed, ["value", "status", "reason"]] = [np.nan, "nan", "the map holds NaN"]
+    few, whole = counted(rows), summarise(rows, flips=50)
+    assert list(few.columns) == list(whole.columns)
+    told = [*KEYS, "explainer", "metric", "confidence", "n", "n_groups", "rows", "images", "groups"]
+    told += ["seeds", "failed", "nan", "constant", "undefined", "reason", "control"]
+    told += ["higher_is_better", "protocol"]
+    pd.testing.assert_frame_equal(few[told], whole[told])
+    assert few.drop(columns=told).isna().all(axis=None)
+    assert few["failed"].max() > 0
 
 
 def test_empty_strata_and_ways_that_cannot_be_are_said(run):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation
 
 from xaibench.figures import choice
-from xaibench.figures.base import grid, style, swatch, titled
+from xaibench.figures.base import grid, laid_out, style, swatch, titled
 from xaibench.figures.labels import place
 from xaibench.figures.looks import Look, looks_in
 from xaibench.leaderboards.board import ScoredRun
@@ -71,7 +71,7 @@ def draw(summary: pd.DataFrame, costs: pd.DataFrame, heading: str) -> Figure | N
         entries["not on the front"] = swatch(**mark | {"ms": FAINT}, alpha=0.5)
     entries["Pareto front of the explainers"] = swatch(color="0.55", lw=0.9)
     titled(figure, f"{heading}\non {device}" if device else heading, entries)
-    figure.draw_without_rendering()  # the labels need to know where the points lie
+    laid_out(figure)  # the labels need to know where the points lie
     for ax, panel in zip(axes, panels, strict=True):
         _label(ax, panel, seen)
     return figure

@@ -10,7 +10,6 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from skimage.segmentation import find_boundaries
 
 from xaibench.figures import choice
 from xaibench.figures.base import SMALL, aside, grid, heads, short, style, swatch, titled, write
@@ -115,6 +114,8 @@ def _told(row: pd.Series) -> str:
 
 
 def _bordered(image: np.ndarray, segments: np.ndarray) -> np.ndarray:
+    from skimage.segmentation import find_boundaries  # slow to import, for this figure alone
+
     shown = as_rgb(image).copy()
     shown[find_boundaries(segments, mode="inner")] = (1.0, 0.85, 0.0)
     return shown

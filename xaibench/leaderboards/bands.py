@@ -12,7 +12,7 @@ import pandas as pd
 from xaibench.imaging.regions import outer_band
 from xaibench.leaderboards.statistics.means import of_rows
 from xaibench.leaderboards.summary import of_explainers
-from xaibench.store.finished import FinishedRun
+from xaibench.store.finished import FinishedRun, areas
 
 EDGES = (0.5, 0.8, 0.95)  # each band goes up to the next edge; the last has no upper end
 BORDER = re.compile(r"^border_mass\[band=([0-9.e-]+),relevance=positive\]$")
@@ -88,7 +88,7 @@ def chances(run: FinishedRun, scores: pd.DataFrame) -> pd.DataFrame | None:
                     share = float(outer_band(*size, float(found[1])).mean())
                 else:
                     mask = f"masks/{LUNGS.match(protocol)[1]}"
-                    share = own.get(mask, file[mask])[:].reshape(len(items), -1).mean(axis=1)
+                    share = areas(own.get(mask, file[mask]))
                     share = np.where(share > 0, share, np.nan)  # unknown, not absent
                 parts.append(items.assign(protocol=protocol, chance=share))
     return pd.concat(parts, ignore_index=True).drop_duplicates(["image", "target", "protocol"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -34,7 +35,7 @@ class Cell:
     untested: str = ""
 
     @classmethod
-    def of(cls, row: pd.Series | None) -> Cell:
+    def of(cls, row: Mapping[str, object] | None) -> Cell:
         """Return the cell of a row of the summary; None: the explainer was not run with it."""
         if row is None:
             return cls(f"{DASH} (not run)")

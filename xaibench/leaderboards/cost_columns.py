@@ -36,24 +36,26 @@ class CostColumns:
     def __init__(self, costs: pd.DataFrame | None) -> None:
         self.explaining = [] if costs is None else EXPLAINING
         self.scoring = [] if costs is None else [c for c in SCORING if c in costs]
-        self._rows = pd.DataFrame(columns=["explainer", "device"]) if costs is None else costs
-        measured = self._rows.reindex(columns=[*MEASURED, *(f"score_{m}" for m in MEASURED)])
-        there = self._rows.loc[measured.notna().any(axis=1), "device"]
-        devices = list(dict.fromkeys(there.fillna(NAMELESS)))
+        self._rows: dict[str, list[dict[str, object]]] = {}
+        rows = pd.DataFrame(columns=["explainer", "device"]) if costs is None else costs
+        measured = rows.reindex(columns=[*MEASURED, *(f"score_{m}" for m in MEASURED)])
+        rows = rows.assign(device=rows["device"].fillna(NAMELESS))
+        for row in rows.to_dict("records"):
+            self._rows.setdefault(row["explainer"], []).append(row)
+        devices = list(dict.fromkeys(rows.loc[measured.notna().any(axis=1), "device"]))
         self.several = len(devices) > 1
         letters = string.ascii_letters if self.several else [""]
         self._letters = dict(zip(devices, letters, strict=False))
 
     def cell(self, explainer: str, column: str, dash: str = "–") -> str:
         """Return a cost; of seconds and memory one value for each hardware, with its letter."""
-        rows = self._rows[self._rows["explainer"] == explainer].dropna(subset=column)
+        rows = [row for row in self._rows.get(explainer, ()) if pd.notna(row[column])]
         if column.removeprefix("score_") in PASSES:
-            rows = rows.head(1)
-            return passes_text(rows[column].item()) if len(rows) else dash
+            return passes_text(rows[0][column]) if rows else dash
         write = mib_text if column.endswith("mib") else seconds_text
-        letters = rows["device"].fillna(NAMELESS).map(self._letters)
+        marks = [self._letters.get(row["device"], "") for row in rows]
         cells = [
-            write(v) + f" ({at})" * bool(at) for v, at in zip(rows[column], letters, strict=True)
+            write(row[column]) + f" ({at})" * bool(at) for row, at in zip(rows, marks, strict=True)
         ]
         return " / ".join(cells) or dash
 

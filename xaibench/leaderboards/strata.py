@@ -18,8 +18,9 @@ from xaibench.leaderboards.captions import about, sentences
 from xaibench.leaderboards.markdown import page
 from xaibench.leaderboards.names import as_control, is_weak, weakly
 from xaibench.leaderboards.statistics.contrasts import too_few
-from xaibench.leaderboards.summary import of_explainers, summarise
+from xaibench.leaderboards.summary import counted, of_explainers, summarise
 from xaibench.leaderboards.tables import Table
+from xaibench.store.finished import areas
 from xaibench.store.predictions import outcomes
 from xaibench.store.schema import ITEM, SEED
 from xaibench.store.training_seeds import numbered
@@ -27,9 +28,6 @@ from xaibench.types import MIN_GROUPS
 
 UNSURE, SURE = 0.6, 0.9
 NO_EVIDENCE = ("tag", "lungs")  # masks of a planted shortcut, and of where to look at all
-KNOWN = ["n", "rows", "images", "groups", "seeds", "failed", "nan", "constant", "undefined"]
-ABOUT = ["dataset", "split", "model", "explainer", "metric", "confidence", "reason", "control"]
-ABOUT += ["higher_is_better", "protocol", "n_groups"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +73,15 @@ def by_outcome(items: pd.DataFrame) -> Stratification:
     return Stratification("outcome", ["correct", "wrong"], of_item[~of_item.index.duplicated()])
 
 
-def by_evidence(items: pd.DataFrame, areas: np.ndarray) -> Stratification:
+def by_evidence(items: pd.DataFrame, sizes: np.ndarray) -> Stratification:
     """Divide by the size of the evidence: terciles of the images that have any.
 
     Args:
         items: columns training_seed, image and target, one row a mask.
-        areas: (n,), the mask's share of the image's area; 0 where there is no evidence, but not
+        sizes: (n,), the mask's share of the image's area; 0 where there is no evidence, but not
             everywhere.
     """
-    area = pd.Series(areas, _keys(items))
+    area = pd.Series(sizes, _keys(items))
     area = area[~area.index.duplicated()]
     known = area[area > 0]
     low, high = np.quantile(known, [1 / 3, 2 / 3])
@@ -113,10 +111,10 @@ def stratifications(run: ScoredRun) -> tuple[list[Stratification], list[str]]:
             name = "evidence" if "evidence" in able else able[0]
             each = list(run.items_of_seeds(file))
             # What a further seed's group lacks is as of the first.
-            masks = [own.get(f"masks/{name}", file[f"masks/{name}"])[:] for own, _ in each]
-            areas = np.concatenate([mask.astype(bool).mean(axis=(1, 2)) for mask in masks])
-            if areas.any():
-                found.append(by_evidence(pd.concat([items for _, items in each]), areas))
+            masks = [own.get(f"masks/{name}", file[f"masks/{name}"]) for own, _ in each]
+            sizes = np.concatenate([areas(mask) for mask in masks])
+            if sizes.any():
+                found.append(by_evidence(pd.concat([items for _, items in each]), sizes))
         if not found:
             lacking.append("not by the size of the evidence: no image has an annotated mask")
     found.append(by_confidence(scores))
@@ -141,12 +139,11 @@ def table(
         its = dict(each.parts(of_explainers(scores)))
         empty += [f"{each.kind} {name}" for name in each.names if name not in its]
         for name, rows in its.items():
-            part = summarise(rows, **options).astype({"tests": "Int64"})
-            groups = int(part["groups"].iloc[0])
+            groups = rows["group"].fillna(rows["image"]).nunique()
             if groups < MIN_GROUPS:
-                claims = part.columns.drop([*ABOUT, *KNOWN])
-                part[claims] = part[claims].mask(np.ones(part[claims].shape, bool))
-                part["untested"] = too_few(groups)
+                part = counted(rows).assign(untested=too_few(groups))
+            else:
+                part = summarise(rows, **options).astype({"tests": "Int64"})
             parts.append(part.assign(strata=each.kind, stratum=name))
     whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     first = ["strata", "stratum"]

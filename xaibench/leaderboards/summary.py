@@ -35,6 +35,8 @@ COLUMNS = [
     *("effect", "better_than_random", "beats_random", "beats_edge", "depends", "untested"),
     *("sd_seeds", "sd_groups", "rank_seeds", "turns", "top_turns", "tests"),
 ]
+_MISSING_AS = dict.fromkeys(["rank_low", "rank_high", "difference_n", "tests"], "Int64")
+_MISSING_AS |= dict.fromkeys(["beats_random", "beats_edge", "depends"], "boolean")
 
 
 def of_explainers(scores: pd.DataFrame) -> pd.DataFrame:
@@ -125,6 +127,16 @@ def analyse(
     return Analysis(*(joined(name) for name in ("summary", "pairs", "seeds")), matrices)
 
 
+def counted(scores: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+    """Return what ``summarise`` does with nothing but counts: for too few groups to claim more."""
+    parts = []
+    for _, rows in of_explainers(scores).groupby(KEYS, sort=False):
+        matrix = Matrix.of(rows)
+        parts.append(_known(rows, matrix, Clusters.of(matrix.values.to_numpy(), matrix.groups)))
+    told = pd.concat(parts, ignore_index=True).assign(confidence=confidence)
+    return told.reindex(columns=[*KEYS, *COLUMNS]).astype(_MISSING_AS)
+
+
 def _analyse_one(
     rows: pd.DataFrame, *, flips: int, resamples: int, seed: int, confidence: float
 ) -> Analysis:
@@ -142,22 +154,25 @@ def _analyse_one(
         resamples=resamples,
         seed=seed,
     )
-    table = pd.concat([matrix.columns, _counts(rows)], axis=1)
-    table = table.astype({"higher_is_better": "boolean"})
+    table = _known(rows, matrix, clusters)
     table = table.assign(mean=clusters.mean, low=low, high=high, confidence=confidence)
-    table["n_groups"] = clusters.groups
     each = by_seed(matrix)
     table = pd.concat([table, spreads(matrix, clusters, each)], axis=1)
     table = _with_ranks(table, pairs)
     table = _with_marks(table, pairs, likeness, 1 - confidence)
-    items = rows.drop_duplicates("image")
-    about = {key: rows[key].iloc[0] for key in KEYS}
-    about |= {"images": len(items), "groups": len(set(matrix.groups))}
-    tests = int(pairs["p"].notna().sum() + likeness["p"].notna().sum())
-    table = table.assign(**about, seeds=len(np.unique(matrix.seeds)), tests=tests)
-    keys = {key: about[key] for key in KEYS}
+    table = table.assign(tests=int(pairs["p"].notna().sum() + likeness["p"].notna().sum()))
+    keys = {key: rows[key].iloc[0] for key in KEYS}
     first = lambda frame: frame.assign(**keys)[[*KEYS, *frame.columns]]
     return Analysis(table[[*KEYS, *COLUMNS]], first(pairs), first(each), (matrix,))
+
+
+def _known(rows: pd.DataFrame, matrix: Matrix, clusters: Clusters) -> pd.DataFrame:
+    """Return what each metric and explainer is, and what is counted, in the matrix's order."""
+    table = pd.concat([matrix.columns, _counts(rows)], axis=1)
+    table = table.astype({"higher_is_better": "boolean"})
+    about = {key: rows[key].iloc[0] for key in KEYS}
+    about |= {"images": rows["image"].nunique(), "groups": len(set(matrix.groups))}
+    return table.assign(**about, seeds=len(np.unique(matrix.seeds)), n_groups=clusters.groups)
 
 
 def _counts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -187,21 +202,24 @@ def _with_ranks(table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(rank=(-direction * table["mean"]).groupby(table["metric"]).rank())
     likened = ~table["metric"].isin(pairs["metric"])
     table.loc[likened, "rank"] = np.nan  # passed or failed, not ranked
-    found = []
-    for metric, rows in table.groupby("metric", sort=False):
-        own = pairs[pairs["metric"] == metric]
-        ranked = rows.dropna(subset="rank").sort_values("rank", kind="stable")
-        names = list(ranked["explainer"])
-        letters = tie_letters(own, names)
-        best = best_group(own, list(ranked.loc[~ranked["control"], "explainer"]))
-        spans = rank_intervals(own, names).reindex(rows["explainer"])
-        spans = spans.astype("Int64").set_index(rows.index)
-        if not own["p"].notna().any():
-            spans[:] = pd.NA
-        spans["letters"] = [letters.get(name, "") for name in rows["explainer"]]
-        spans["best"] = rows["explainer"].isin(best)
-        found.append(spans)
-    return table.join(pd.concat(found))
+    explainers, ranks = table["explainer"].to_numpy(), table["rank"].to_numpy()
+    alone = ~table["control"].to_numpy(dtype=bool)
+    told = pd.DataFrame({"rank_low": pd.NA, "rank_high": pd.NA}, table.index).astype("Int64")
+    letters, best = [""] * len(table), np.zeros(len(table), dtype=bool)
+    tested = {m: own for m, own in pairs.groupby("metric", sort=False) if own["p"].notna().any()}
+    for metric, places in table.groupby("metric", sort=False).indices.items():
+        places = places[np.isfinite(ranks[places])]
+        places = places[np.argsort(ranks[places], kind="stable")]
+        names, able = list(explainers[places]), places[alone[places]]
+        if metric not in tested:  # an explainer alone is the best one without a test
+            best[able] = len(able) == 1
+            continue
+        of_metric = tested[metric]
+        told.iloc[places] = rank_intervals(of_metric, names).to_numpy()
+        for at, own in zip(places, tie_letters(of_metric, names).values(), strict=True):
+            letters[at] = own
+        best[able] = np.isin(explainers[able], list(best_group(of_metric, list(explainers[able]))))
+    return table.join(told.assign(letters=letters, best=best))
 
 
 def _with_marks(

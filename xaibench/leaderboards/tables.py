@@ -48,7 +48,9 @@ class Table:
         self.metrics = [metric for metric in metrics if metric not in chances]
         explainers = summary.drop_duplicates("explainer").sort_values("control", kind="stable")
         self.controls = dict(zip(explainers["explainer"], explainers["control"], strict=True))
-        self.rows = summary.set_index(["explainer", "metric"])
+        rows = summary.to_dict("records")
+        self._rows = {(row["explainer"], row["metric"]): row for row in rows}
+        self._firsts = {row["metric"]: row for row in reversed(rows)}
         self._without_letters = set(captions.lettered_out(summary))
         self.passing = passing(summary).set_index("explainer")
         self.alone = model_line(model_rows)
@@ -63,13 +65,12 @@ class Table:
 
     def cell(self, explainer: str, metric: str) -> Cell:
         """Return what the table says of an explainer under a metric."""
-        place = (explainer, metric)
-        cell = Cell.of(self.rows.loc[place] if place in self.rows.index else None)
+        cell = Cell.of(self._rows.get((explainer, metric)))
         return replace(cell, letters="") if metric in self._without_letters else cell
 
     def header(self, metric: str) -> tuple[list[str], str]:
         """Return the lines of a column's header and its direction's arrow."""
-        row = self.rows.xs(metric, level="metric").iloc[0]
+        row = self._firsts[metric]
         turns = f" {captions.TURNS}" * bool(row["top_turns"])
         return re.split("(?=@)", metric, maxsplit=1), arrow(row["higher_is_better"]) + turns
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pandas as pd
 
 from xaibench.atomic import write_text
@@ -17,6 +18,7 @@ from xaibench.store.merging import merge
 from xaibench.store.schema import KEYS, SEED, maps_of_seed
 from xaibench.store.training_seeds import of_first, seeds_of
 
+_BLOCK = 256  # masks read at a time: those of all may not fit in memory
 _NAMES = ("dataset", "split", "model", "explainer", "metric", "label", "target", "a", "b")
 """Columns of names in tables of text."""
 
@@ -139,6 +141,12 @@ class FinishedRun:
 
 def _of_first(rows: pd.DataFrame | None) -> pd.DataFrame | None:
     return None if rows is None else of_first(rows).reset_index(drop=True)
+
+
+def areas(masks: h5py.Dataset) -> np.ndarray:
+    """Return the share of its image's area that each of ``masks`` (N, H, W) covers: (N,)."""
+    blocks = (masks[at : at + _BLOCK] for at in range(0, len(masks), _BLOCK))
+    return np.concatenate([block.astype(bool).mean(axis=(1, 2)) for block in blocks])
 
 
 def aligned(ids: Sequence[str], predictions: pd.DataFrame) -> pd.DataFrame:

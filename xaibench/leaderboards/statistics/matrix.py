@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ class Matrix:
         """Return the training seed of each row."""
         return self.values.index.get_level_values(SEED).to_numpy()
 
-    @property
+    @cached_property
     def metrics(self) -> list[str]:
         return list(self.columns["metric"].unique())
 
@@ -56,8 +57,13 @@ class Matrix:
 
     def direction(self, metric: str) -> float:
         """Return 1 where higher is better, -1 where lower is, NaN where neither is."""
-        higher = self.columns.loc[self.columns["metric"] == metric, "higher_is_better"].iloc[0]
-        return np.nan if pd.isna(higher) else 1.0 if higher else -1.0
+        return self._directions[metric]
+
+    @cached_property
+    def _directions(self) -> dict[str, float]:
+        firsts = self.columns.drop_duplicates("metric")
+        signs = firsts["higher_is_better"].astype("boolean").map({True: 1.0, False: -1.0})
+        return dict(zip(firsts["metric"], signs.astype(float), strict=True))
 
 
 def usable_values(rows: pd.DataFrame) -> pd.Series:

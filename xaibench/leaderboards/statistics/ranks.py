@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import networkx as nx
 import pandas as pd
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -46,6 +45,8 @@ def tie_letters(pairs: pd.DataFrame, ranked: Sequence[str]) -> dict[str, str]:
     told = pairs[pairs["a"].isin(ranked) & pairs["b"].isin(ranked)]
     if not told["p"].notna().any():
         return dict.fromkeys(ranked, "")
+    import networkx as nx  # slow to import, and few groups need no letters
+
     apart = nx.Graph()
     apart.add_nodes_from(ranked)
     sure = told["better"].notna()
