@@ -101,3 +101,35 @@ class Data:
     splits: Mapping[str, Split]
     checksum: str
     facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass
+class PassCount:
+    """Images passed through the model, forward and backward, as they were asked for.
+
+    Attributes:
+        shared: those of ``forward`` that were not made, since their scores were known.
+        block: forward passes beside them, for scores that a block's explainers and metrics share,
+            which are counted for nobody. So ``forward - shared + block`` were made.
+    """
+
+    forward: int = 0
+    backward: int = 0
+    # A method costs the same, whatever others had asked for before.
+    shared: int = field(default=0, compare=False)
+    block: int = field(default=0, compare=False)
+
+    def since(self, earlier: PassCount) -> PassCount:
+        return PassCount(
+            *(now - then for now, then in zip(self._counts, earlier._counts, strict=True))
+        )
+
+    def copy(self) -> PassCount:
+        return PassCount(*self._counts)
+
+    def __add__(self, other: PassCount) -> PassCount:
+        return PassCount(*map(sum, zip(self._counts, other._counts, strict=True)))
+
+    @property
+    def _counts(self) -> tuple[int, int, int, int]:
+        return self.forward, self.backward, self.shared, self.block

@@ -34,6 +34,18 @@ def test_parts_are_as_large_as_allowed():
     in_batches(model, 0, lambda part: pytest.fail("there is nothing to do"))
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "count", "sizes"),
+    [(4, 9, [4, 3, 2]), (4, 5, [3, 2]), (3, 4, [2, 2]), (2, 3, [2, 1]), (1, 2, [1, 1])],
+)
+def test_no_image_is_left_over_alone(batch_size, count, sizes):
+    model, parts = toy_model(), []
+    model.batch_size = batch_size
+    in_batches(model, count, parts.append)
+    assert [part.stop - part.start for part in parts] == sizes
+    assert [part.start for part in parts[1:]] == [part.stop for part in parts[:-1]]
+
+
 @pytest.mark.parametrize("explainer", [Cam(), GradCam(), IntegratedGradients(steps=4)])
 def test_explainers_by_gradient_and_by_features_go_on_in_halves(explainer):
     model, batch = toy_model(), toy_batch(images=5)

@@ -11,6 +11,10 @@ OUTSIDE = "the library computes on arrays of NumPy"
 LEFT: dict[str, tuple[str, str]] = {
     # Beginning of file and function -> explainer or metric that shows it, reason.
     "xaibench/engine/scores.py:packed_scores": ("deletion", ONCE),
+    "xaibench/engine/passed_once.py:block_scores": (
+        "deletion",
+        "once a call: which masked images are known already says what is packed into batches",
+    ),
     "xaibench/engine/windows/scores.py:passes": ("square_occlusion", ONCE),
     "xaibench/engine/dropped_tokens.py:dropped_scores": (
         "token_occlusion",

@@ -23,10 +23,11 @@ Plugin = Explainer | Metric
 
 
 def moved(batch: Batch) -> Batch:
-    """Return a batch with all of its tensors on the GPU."""
+    """Return a batch with all of its tensors on the GPU, which shares passes as a run's do."""
     values = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch) if f.init}
     there = {name: v.to(GPU) for name, v in values.items() if isinstance(v, Tensor)}
-    return replace(batch, **there, masks={n: m.to(GPU) for n, m in batch.masks.items()})
+    masks = {n: m.to(GPU) for n, m in batch.masks.items()}
+    return replace(batch, **there, masks=masks, shares=True)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ SIZES = {"train": 24, "valid": 12, "test": 12}
 CELLS = "cells/[!.]*/[!_]*"  # without those of the images themselves
 QUIET = SilentProgress()
 TABLES = ("scores.parquet", "curves.parquet", "predictions.parquet")
+TOLD = (*TABLES, "ledger.csv")
 
 NET = '''
 from dataclasses import dataclass
@@ -196,6 +197,7 @@ def test_a_run_makes_every_file(whole, said):
     figures = {f"figures/{name}.png" for name in said}
     assert files == figures | {
         *("config.yaml", "manifest.json", "training_log.csv", "maps.h5", "timings.parquet"),
+        "ledger.csv",
         *("validation_predictions.parquet", "checksums.json"),
         *("plugins/small_net.py", "plugins/darkness.py"),
         *("agreement.csv", "normalised.csv", "friedman.csv", "friedman_pairs.csv"),
@@ -369,7 +371,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     resumed = lab.run(f"stopped_{done}")
     assert len(scored) == len(set(scored)) == 6
     assert not (resumed / "cells").exists()
-    for name in (*TABLES, "maps.h5"):
+    for name in (*TOLD, "maps.h5"):
         assert (resumed / name).read_bytes() == (whole / name).read_bytes(), name
     assert untimed(resumed).equals(untimed(whole))
 
@@ -393,7 +395,7 @@ def test_a_group_that_was_written_in_part_is_scored_whole(lab, quick, scored, mo
     scored.clear()
     resumed = lab.run("in_part", together)
     assert len(scored) == 3
-    for name in (*TABLES, "maps.h5"):
+    for name in (*TOLD, "maps.h5"):
         assert (resumed / name).read_bytes() == (undisturbed / name).read_bytes(), name
 
 
@@ -421,7 +423,7 @@ def test_a_killed_run_goes_on_where_it_stopped(lab, quick, scored):
     assert len(scored) == 18 - len(kept)
     assert not kept & set(scored)
     undisturbed = lab.run("undisturbed", *many)
-    for name in TABLES:
+    for name in TOLD:
         assert (resumed / name).read_bytes() == (undisturbed / name).read_bytes(), name
 
 
@@ -497,7 +499,7 @@ def test_workers_and_blocks_made_ahead_change_no_byte(lab, quick, monkeypatch):
     monkeypatch.setattr(module, "workers_beside", lambda device: 2)
     monkeypatch.setattr(cells, "made_ahead", lambda makers, _: ahead(makers, torch.device("cuda")))
     other = lab.run("ahead", *blocks)
-    for name in (*TABLES, "maps.h5"):
+    for name in (*TOLD, "maps.h5"):
         assert (other / name).read_bytes() == (plain / name).read_bytes(), name
     kept = {file.name: file.read_bytes() for file in (lab.folder / "plainly/cache").rglob("*.npz")}
     assert kept == {

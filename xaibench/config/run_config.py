@@ -57,6 +57,7 @@ class PlainConfig(BaseModel):
     precision: Precision = "fp32"
     engine: BackendName | Literal["auto"] = "auto"
     images_per_block: PositiveInt | Literal["auto"] = "auto"
+    share_passes: bool = True
     plugins: tuple[str, ...] = ()
     dataset: dict[str, Any]
     model: dict[str, Any]
@@ -85,6 +86,8 @@ class RunConfig(PlainConfig):
             agree with eager PyTorch's; see ``engine.backends``.
         images_per_block: images in one cell of work, which is written whole or not at all; see
             ``runs.blocks.block_size`` for ``auto``.
+        share_passes: pass a masked image of a block once, whichever explainers and metrics ask for
+            it; false where the seconds of each are to be its own. ``ledger.csv`` tells both.
         model_per_label: train one model for each label or output, instead of one for all.
         submission: write a challenge's CSV of all outputs; None for none.
         limits: of each call of an explainer or a metric; see ``runs.limits``.

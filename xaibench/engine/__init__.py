@@ -42,6 +42,7 @@ from xaibench.engine.masks import (
     SharedMasks,
     SoftMasks,
 )
+from xaibench.engine.passed_once import block_scores
 from xaibench.engine.perturbations import NoiseRemoved, SquaresRemoved
 from xaibench.engine.ranking import BandMasks, grid_segments, pixel_ranks, segment_ranks
 from xaibench.engine.scores import masked_scores

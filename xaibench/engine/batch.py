@@ -45,8 +45,10 @@ class Batch:
         references: a few training images in [0, 1], drawn by the run's seed, the same in every
             block; None in a batch that was made without. See ``reference_images``.
         segmenter: gives label maps of other kinds than ``segments``, computed once an image.
-        shared: model -> scores that are equal for every explainer of the block (the unmasked
-            image, the fill image), computed by the engine when first asked for.
+        shares: whether a masked image of the block that was scored is not scored again, whoever
+            asks for it (``block_scores``). A run's blocks do; elsewhere each method does its own.
+        shared: model -> the ``KnownScores`` of the block: those that are equal for every explainer
+            (the unmasked image, the fill image), and those of masked images.
         origin: the batch that this one was taken from, and its indices there: whose shared scores
             are its own.
     """
@@ -62,6 +64,7 @@ class Batch:
     dataset_mean: Float[Tensor, " channel"]
     references: Float[Tensor, "reference channel _ _"] | None = field(default=None, repr=False)
     segmenter: Segmenter = field(default_factory=Segmenter, repr=False, compare=False)
+    shares: bool = False
     # Not arguments: a batch that is made of another, with other targets, starts without them.
     shared: WeakKeyDictionary = field(
         default_factory=WeakKeyDictionary, init=False, repr=False, compare=False

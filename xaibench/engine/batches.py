@@ -22,14 +22,17 @@ def in_batches(
     """Call ``work`` on slices of 0..count, each at most ``model.batch_size`` passes long.
 
     A slice that runs out of memory is done again in halves, and ``model.batch_size`` stays halved;
-    one pass that does not fit is an error.
+    one pass that does not fit is an error. No slice of one pass is left over from larger ones: a
+    single image goes through other kernels, which round the last bit another way.
 
     Args:
         per_pass: items that take the memory of one pass of a whole image.
     """
     done = 0
     while done < count:
-        part = slice(done, min(done + model.batch_size * per_pass, count))
+        size = model.batch_size * per_pass
+        stop = min(done + size, count)
+        part = slice(done, stop - 1 if stop + 1 == count and size > 2 else stop)
         try:
             work(part)
         except torch.OutOfMemoryError:

@@ -86,15 +86,15 @@ class Cost:
 def measured(*models: Classifier | None) -> Iterator[Cost]:
     """Give the cost of the block; passes are those of all the models that are there."""
     cost, device = Cost(), models[0].device
-    before, begun = _passes(models), time.perf_counter()
+    before, begun = passes_of(*models), time.perf_counter()
     with peak_memory(device) as peak:
         yield cost
         if device.type == "cuda":  # what is queued there is part of the time, too
             torch.cuda.synchronize(device)
-    cost.passes = _passes(models).since(before)
+    cost.passes = passes_of(*models).since(before)
     cost.seconds, cost.peak_bytes = time.perf_counter() - begun, peak.bytes
 
 
-def _passes(models: tuple[Classifier | None, ...]) -> PassCount:
-    counts = [m.passes for m in models if m is not None]
-    return PassCount(sum(c.forward for c in counts), sum(c.backward for c in counts))
+def passes_of(*models: Classifier | None) -> PassCount:
+    """Return the passes of all the models that are there."""
+    return sum((m.passes for m in models if m is not None), PassCount())

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from xaibench.engine.batch import Batch, Maps, PerImage
 from xaibench.engine.by_segment import segment_sums
-from xaibench.engine.fills import Fill, fill_images
+from xaibench.engine.fills import Fill
 from xaibench.engine.masks import RankMasks
+from xaibench.engine.passed_once import block_scores
 from xaibench.engine.ranking import grid_segments, pixel_ranks, segment_ranks
-from xaibench.engine.scores import masked_scores
 from xaibench.engine.shared import filled_score, unmasked_score
 from xaibench.models.base import Classifier
 from xaibench.types import Space
@@ -53,8 +53,7 @@ def removal_curve(
     ranks = pixel_ranks(maps, batch.seeds, least_first=least_first)
     inner = counts[1:-1].expand(len(batch), -1)
     masks = RankMasks(ranks, inner, torch.full_like(batch.targets, inner.shape[1]), keep=insert)
-    fills = fill_images(batch, fill)
-    scores = masked_scores(model, batch.images, fills, batch.targets, masks, space)
+    scores = block_scores(model, batch, masks, fill, space)
     ends = [unmasked_score(model, batch, space), filled_score(model, batch, fill, space)]
     first, last = reversed(ends) if insert else ends
     return torch.cat([first[:, None], scores, last[:, None]], dim=1)
@@ -81,9 +80,7 @@ def segment_curve(
     counts = batch.segments.flatten(1).amax(1) + 1
     ranks, order = segment_ranks(relevance, batch.segments, batch.seeds, least_first=least_first)
     gone = torch.arange(1, order.shape[1] + 1, device=order.device).expand_as(order)
-    fills = fill_images(batch, fill)
-    masks = RankMasks(ranks, gone, counts - 1)
-    inner = masked_scores(model, batch.images, fills, batch.targets, masks, space)
+    inner = block_scores(model, batch, RankMasks(ranks, gone, counts - 1), fill, space)
     scores = inner.new_full((len(batch), order.shape[1] + 1), torch.nan)
     scores[:, 1 : 1 + inner.shape[1]] = inner
     scores[:, 0] = unmasked_score(model, batch, space)
@@ -113,10 +110,9 @@ def region_curve(
     ends = int(counts[-1]) == regions
     inner = (counts[1:-1] if ends else counts[1:]).expand(len(batch), -1)
     masks = RankMasks(ranks, inner, torch.full_like(batch.targets, inner.shape[1]))
-    fills = fill_images(batch, fill)
     scores = [unmasked_score(model, batch, space)[:, None]]
     if inner.shape[1]:
-        scores.append(masked_scores(model, batch.images, fills, batch.targets, masks, space))
+        scores.append(block_scores(model, batch, masks, fill, space))
     if ends:
         scores.append(filled_score(model, batch, fill, space)[:, None])
     return torch.cat(scores, dim=1)

@@ -10,6 +10,25 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xaibench.engine.batch import Segments
+from xaibench.engine.digests import (
+    AT_ONCE,
+    Numbers,
+    sums_below,
+    sums_of_boxes,
+    sums_of_masks,
+    sums_of_one_segment,
+    sums_of_segments,
+)
+
+Digests = Int[Tensor, "batch mask"]
+
+
+def pairs_of(
+    counts: Int[Tensor, " batch"],
+) -> tuple[Int[Tensor, " pair"], Int[Tensor, " pair"]]:
+    """Return image and mask of each pair, by image; where the counts are, on the CPU as a rule."""
+    most = torch.arange(int(counts.max()), device=counts.device)
+    return (most < counts[:, None]).nonzero(as_tuple=True)
 
 
 class Masks(ABC):
@@ -23,8 +42,23 @@ class Masks(ABC):
     ) -> Bool[Tensor, "pair height width"]:
         """Return the masks number ``mask`` of the images number ``image``.
 
-        Pairs follow each other without a gap: by image, and by mask within one.
+        Pairs are in order: by image, and by mask within one. ``masked_scores`` asks for all of
+        them, without a gap; ``block_scores`` leaves out those whose scores are known.
         """
+
+    def digests(self, numbers: Numbers) -> Digests:
+        """Return the sum of the numbers of the pixels that each mask replaces, modulo 2^64.
+
+        Behind an image's own number of masks it is any number. A form that can add it up without
+        being expanded overrides this, which waits for the device once.
+        """
+        counts = self.counts.cpu()
+        found = numbers.new_zeros(len(counts), int(counts.max()))
+        image, mask = (at.to(numbers.device) for at in pairs_of(counts))
+        part = max(1, AT_ONCE // numbers.numel())
+        for pair in zip(image.split(part), mask.split(part), strict=True):
+            found[pair] = sums_of_masks(self.expand(*pair), numbers)
+        return found
 
 
 class SoftMasks(ABC):
@@ -59,6 +93,9 @@ class SegmentMasks(Masks):
         labels = self.segments[image]
         return self.replaced[image, mask].gather(1, labels.flatten(1)).view_as(labels)
 
+    def digests(self, numbers: Numbers) -> Digests:
+        return sums_of_segments(self.segments, self.replaced, numbers)
+
 
 @dataclass(frozen=True)
 class OneSegmentMasks(Masks):
@@ -78,6 +115,9 @@ class OneSegmentMasks(Masks):
         self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
     ) -> Bool[Tensor, "pair height width"]:
         return self.segments[image] == self.labels[image, mask][:, None, None]
+
+    def digests(self, numbers: Numbers) -> Digests:
+        return sums_of_one_segment(self.segments, self.labels, numbers)
 
 
 @dataclass(frozen=True)
@@ -102,6 +142,10 @@ class RankMasks(Masks):
         first = self.ranks[image] < last[:, None, None]
         return ~first if self.keep else first
 
+    def digests(self, numbers: Numbers) -> Digests:
+        first = sums_below(self.ranks, self.thresholds, numbers)
+        return numbers.sum() - first if self.keep else first
+
 
 @dataclass(frozen=True)
 class BoxMasks(Masks):
@@ -125,6 +169,9 @@ class BoxMasks(Masks):
         rows, columns = (y >= top) & (y < bottom), (x >= left) & (x < right)
         return rows[:, :, None] & columns[:, None, :]
 
+    def digests(self, numbers: Numbers) -> Digests:
+        return sums_of_boxes(self.boxes, numbers).expand(len(self.counts), -1)
+
 
 @dataclass(frozen=True)
 class SharedMasks(Masks):
@@ -141,3 +188,6 @@ class SharedMasks(Masks):
         self, image: Int[Tensor, " pair"], mask: Int[Tensor, " pair"]
     ) -> Bool[Tensor, "pair height width"]:
         return self.pixels[mask]
+
+    def digests(self, numbers: Numbers) -> Digests:
+        return sums_of_masks(self.pixels, numbers).expand(len(self.counts), -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Callable, Sequence
+from typing import get_args
 from weakref import WeakKeyDictionary
 
 import torch
@@ -57,6 +58,23 @@ class ForwardNetwork:
             with self._autocast(inputs.device.type):
                 return model.score(inputs, targets, space).float()
         return model.read(self.logits(normalised), targets, space)
+
+    def spaces(self, space: Space) -> tuple[Space, ...]:
+        """Return the spaces that a pass for one of them gives scores in: all, read of its logits.
+
+        That one alone where the model may have a ``score`` of its own.
+        """
+        return (space,) if self._net is None else get_args(Space)
+
+    def scores_in(
+        self, normalised: Pixels, targets: Targets, spaces: Sequence[Space]
+    ) -> Float[Tensor, "batch space"]:
+        """Return ``scores`` in each of some of ``spaces``, of one pass."""
+        if self._net is None:
+            (space,) = spaces
+            return self.scores(normalised, targets, space)[:, None]
+        logits = self.logits(normalised)
+        return torch.stack([self._model.read(logits, targets, s) for s in spaces], dim=1)
 
     def logits(self, normalised: Pixels) -> Float[Tensor, "batch output"]:
         """Return the network's outputs, float32, of images that went through ``normalised``."""

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from xaibench.engine.altered import altered_scores
 from xaibench.engine.batch import Batch, Maps, Seeds
+from xaibench.engine.digests import Numbers, sums_of_boxes
 from xaibench.engine.fills import Fill, fill_images
-from xaibench.engine.masks import Masks
+from xaibench.engine.masks import Digests, Masks
 from xaibench.engine.scores import masked_scores
 from xaibench.engine.shared import shared_scores
 from xaibench.engine.subsets import over_draws
@@ -137,3 +138,6 @@ class SquareMasks(Masks):
         x = torch.arange(self.size[1], device=mask.device)
         rows, columns = (y >= top) & (y < bottom), (x >= left) & (x < right)
         return rows[:, :, None] & columns[:, None, :]
+
+    def digests(self, numbers: Numbers) -> Digests:
+        return sums_of_boxes(self.boxes, numbers)

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xaibench.engine.batch import Maps, Seeds, Segments
-from xaibench.engine.masks import Masks
+from xaibench.engine.digests import Numbers, sums_below
+from xaibench.engine.masks import Digests, Masks
 from xaibench.randomness import descending_order
 
 
@@ -73,3 +74,7 @@ class BandMasks(Masks):
         first, last = (self.edges[mask + k][:, None, None] for k in (0, 1))
         ranks = self.ranks[image]
         return (ranks >= first) & (ranks < last)
+
+    def digests(self, numbers: Numbers) -> Digests:
+        edges = self.edges.expand(len(self.counts), -1)
+        return sums_below(self.ranks, edges, numbers).diff(dim=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xaibench.engine.batch import Pixels, Targets
 from xaibench.engine.batches import in_batches
-from xaibench.engine.masks import Masks, SoftMasks
+from xaibench.engine.masks import Masks, SoftMasks, pairs_of
 from xaibench.engine.network import forward_network
 from xaibench.engine.pixels import gathered, pixels_of
 from xaibench.models.base import Classifier
@@ -55,11 +55,33 @@ def packed_scores(
             each copy's image among them and of the expanded masks.
     """
     # The plan is made on the CPU, so that packing never waits for the device.
-    counts = masks.counts.cpu()
-    most = int(counts.max())
-    image, mask = (torch.arange(most) < counts[:, None]).nonzero(as_tuple=True)
-    image_there, mask_there = image.to(images.device), mask.to(images.device)
-    scores = torch.full((len(images), most), torch.nan, device=images.device)
+    image, mask = pairs_of(masks.counts.cpu())
+    scores = torch.full((len(images), int(mask.max()) + 1), torch.nan, device=images.device)
+    found = pair_scores(model, images, fills, targets, masks, (image, mask), (space,), compose)
+    scores[image.to(images.device), mask.to(images.device)] = found[:, 0]
+    return scores
+
+
+def pair_scores(
+    model: Classifier,
+    images: Pixels,
+    fills: Pixels,
+    targets: Targets,
+    masks: Masks | SoftMasks,
+    pairs: tuple[Int[Tensor, " pair"], Int[Tensor, " pair"]],
+    spaces: Sequence[Space],
+    compose: Callable[..., Tensor] | None = None,
+) -> Float[Tensor, "pair space"]:
+    """Return the scores of some pairs of image and mask in each space, of one pass a pair.
+
+    Args:
+        pairs: the numbers of image and mask, on the CPU, in the order of images.
+        spaces: of one space, or of ``ForwardNetwork.spaces``.
+        compose: see ``packed_scores``; that of ``masked_scores`` if None.
+    """
+    image, compose = pairs[0], compose or _composed
+    image_there, mask_there = (numbers.to(images.device) for numbers in pairs)
+    scores = torch.empty(len(image), len(spaces), device=images.device)
     network = forward_network(model)
 
     def score(part: slice) -> None:
@@ -69,7 +91,7 @@ def packed_scores(
         clear = network.normalised(images[first : last + 1])
         hidden = network.normalised(fills[first : last + 1])
         mixed = compose(clear, hidden, i - first, masks.expand(i, m))
-        scores[i, m] = network.scores(mixed, targets[i], space)
+        scores[part] = network.scores_in(mixed, targets[i], spaces)
 
     with torch.inference_mode():
         in_batches(model, len(image), score)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xaibench.engine.batch import Batch, PerImage
 from xaibench.engine.fills import Fill, fill_images
+from xaibench.engine.known import KnownScores
 from xaibench.engine.masks import RankMasks
 from xaibench.engine.scores import masked_scores
 from xaibench.models.base import Classifier
@@ -38,7 +39,7 @@ def shared_scores(
     """
     whole, at = batch.whole()
     key = f"{key},precision={model.precision}"
-    known = whole.shared.setdefault(model, {})
+    known = KnownScores.of(model, whole).once
     if key not in known:
         with _uncounted(model):
             known[key] = scores_of(whole)
@@ -65,4 +66,6 @@ def _uncounted(model: Classifier) -> Iterator[None]:
     try:
         yield
     finally:
-        model.passes.forward, model.passes.backward = before.forward, before.backward
+        passes = model.passes
+        passes.block += passes.forward - before.forward
+        passes.forward, passes.backward = before.forward, before.backward

@@ -16,10 +16,7 @@ from xaibench.engine import (
     Fill,
     Maps,
     OneSegmentMasks,
-    Pixels,
-    Segments,
-    fill_images,
-    masked_scores,
+    block_scores,
     segment_mean_images,
     unmasked_score,
 )
@@ -89,16 +86,16 @@ class HierarchicalPerturbation(Explainer):
     ) -> Maps:
         """Return what hiding each chosen block does, summed at each pixel over its blocks."""
         phases = len(blocks)
-        every = lambda t: t.repeat_interleave(phases, 0)
         labels = blocks.repeat(len(batch), 1, 1)
-        images, targets = every(batch.images), every(batch.targets)
+        images = batch.take([i for i in range(len(batch)) for _ in range(phases)])
         asked = chosen.flatten(0, 1)
         # The chosen blocks' numbers first, in their order.
         numbers = asked.int().argsort(dim=1, descending=True, stable=True)
         masks = OneSegmentMasks(labels, numbers, asked.sum(1))
-        fills = self._fills(batch, images, labels)
-        scores = masked_scores(model, images, fills, targets, masks, self.space)
-        whole = every(unmasked_score(model, batch, self.space))
+        # A hidden block's mean is told by the block: whatever the map of blocks, it is one fill.
+        fills = segment_mean_images(images.images, labels) if self.fill == "block_mean" else None
+        scores = block_scores(model, images, masks, self.fill, self.space, fills=fills)
+        whole = unmasked_score(model, images, self.space)
         drops = (whole[:, None] - scores).relu()
         real = torch.arange(drops.shape[1], device=drops.device) < masks.counts[:, None]
         drops = drops.where(real, 0)
@@ -106,11 +103,6 @@ class HierarchicalPerturbation(Explainer):
         by_block.scatter_(1, numbers[:, : drops.shape[1]], drops)
         painted = by_block.gather(1, labels.flatten(1))
         return painted.view(len(batch), phases, *labels.shape[1:]).sum(1)
-
-    def _fills(self, batch: Batch, images: Pixels, labels: Segments) -> Pixels:
-        if self.fill == "block_mean":
-            return segment_mean_images(images, labels)
-        return fill_images(batch, self.fill).repeat_interleave(len(images) // len(batch), 0)
 
 
 def _blocks(size: tuple[int, int], cells: int, device: torch.device) -> Blocks:

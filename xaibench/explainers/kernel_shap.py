@@ -18,11 +18,11 @@ from xaibench.engine import (
     Pixels,
     SegmentMasks,
     Segments,
+    block_scores,
     coalition_counts,
     coalitions,
     fill_images,
     filled_score,
-    masked_scores,
     segment_sums,
     shapley_values,
     unmasked_score,
@@ -80,8 +80,7 @@ class KernelShap(Explainer):
         numbers = _numbers(batch.segments)
         asked = self.coalitions(batch)
         masks = SegmentMasks(batch.segments, ~asked.kept, asked.counts)
-        fills = fill_images(batch, self.fill)
-        scores = masked_scores(model, batch.images, fills, batch.targets, masks, self.space)
+        scores = block_scores(model, batch, masks, self.fill, self.space)
         nothing = filled_score(model, batch, self.fill, self.space)
         everything = unmasked_score(model, batch, self.space) - nothing
         # What is behind an image's own coalitions is no score, and has no weight.

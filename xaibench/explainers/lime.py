@@ -16,8 +16,7 @@ from xaibench.engine import (
     Fill,
     Maps,
     SegmentMasks,
-    fill_images,
-    masked_scores,
+    block_scores,
     segment_mean_images,
 )
 from xaibench.explainers.base import Explainer
@@ -64,12 +63,10 @@ class Lime(Explainer):
         numbers = segments.flatten(1).amax(1) + 1
         kept = self._sample(batch.seeds.tolist(), numbers.tolist()).to(segments.device)
         masks = SegmentMasks(segments, ~kept, torch.full_like(batch.targets, self.samples))
-        fills = (
-            segment_mean_images(batch.images, segments)
-            if self.hide == "segment_mean"
-            else fill_images(batch, self.hide)
-        )
-        scores = masked_scores(model, batch.images, fills, batch.targets, masks, self.space)
+        fill, fills = self.hide, None
+        if fill == "segment_mean":
+            fill, fills = f"{fill} of {own}", segment_mean_images(batch.images, segments)
+        scores = block_scores(model, batch, masks, fill, self.space, fills=fills)
         # Some images at a time: in double precision, samples of a large block fill a GPU.
         parts = zip(*(t.split(_AT_ONCE) for t in (kept, scores, numbers)), strict=True)
         weights = torch.cat([ridge_coefficients(*part, self.kernel_width) for part in parts])

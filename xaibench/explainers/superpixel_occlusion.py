@@ -15,8 +15,8 @@ from xaibench.engine import (
     Maps,
     Pixels,
     SegmentMasks,
+    block_scores,
     fill_images,
-    masked_scores,
     segment_areas,
     segment_means,
     unmasked_score,
@@ -55,8 +55,7 @@ class SuperpixelOcclusion(Explainer):
         counts = segments.flatten(1).amax(1) + 1
         alone = torch.eye(int(counts.max()), dtype=torch.bool, device=model.device)
         masks = SegmentMasks(segments, alone.expand(len(batch), -1, -1), counts)
-        fills = fill_images(batch, self.fill)
-        hidden = masked_scores(model, batch.images, fills, batch.targets, masks, self.space)
+        hidden = block_scores(model, batch, masks, self.fill, self.space)
         drops = unmasked_score(model, batch, self.space)[:, None] - hidden
         return self._at_pixels(drops, batch)
 

@@ -14,8 +14,10 @@ HEADS = dict(
 )
 HEADS |= {f"score_{name}": head for name, head in HEADS.items()}
 WHAT = (
-    "passes and seconds: of one map; peak MiB: the most memory in use while a block of maps was "
-    "made, of the whole process on a CPU, of the tensors on a GPU"
+    "passes and seconds: of one map; passes as it asks for them, seconds as measured: what another "
+    "explainer or metric of its block had passed already took none (ledger.csv); peak MiB: the "
+    "most memory in use while a block of maps was made, of the whole process on a CPU, of the "
+    "tensors on a GPU"
 )
 SCORING_TITLE = "Cost of scoring one map by all metrics of its run"
 NAMELESS = "hardware that the run does not name"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 
-from xaibench.engine import Batch, Fill, SharedMasks, fill_images, masked_scores, unmasked_score
+from xaibench.engine import Batch, Fill, SharedMasks, block_scores, unmasked_score
 from xaibench.errors import UserError
 from xaibench.imaging.regions import probe_mask, probe_names
 from xaibench.metrics.base import ImageMetric, Scores
@@ -81,8 +81,7 @@ class OcclusionProbe(ImageMetric):
         pixels = torch.from_numpy(np.stack([probe_mask(name, *size) for name in probes]))
         counts = torch.full_like(batch.targets, len(probes))
         masks = SharedMasks(pixels.to(batch.images.device), counts)
-        fills = fill_images(batch, self.fill)
-        hidden = masked_scores(model, batch.images, fills, batch.targets, masks, self.space)
+        hidden = block_scores(model, batch, masks, self.fill, self.space)
         drops = unmasked_score(model, batch, self.space)[:, None] - hidden
         return Scores(dict(zip(self.value_names(()), drops.T, strict=True)))
 

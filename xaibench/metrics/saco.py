@@ -14,8 +14,7 @@ from xaibench.engine import (
     Batch,
     Fill,
     Maps,
-    fill_images,
-    masked_scores,
+    block_scores,
     pixel_ranks,
     step_counts,
 )
@@ -67,8 +66,7 @@ class Saco(MapMetric):
         edges = step_counts(self.groups, maps[0].numel(), maps.device)
         ranks = pixel_ranks(maps, batch.seeds)
         masks = BandMasks(ranks, edges, torch.full_like(batch.targets, self.groups))
-        fills = fill_images(batch, self.fill)
-        left = masked_scores(model, batch.images, fills, batch.targets, masks, self.space)
+        left = block_scores(model, batch, masks, self.fill, self.space)
         falling = maps.flatten(1).double().sort(1, descending=True).values
         sums = F.pad(falling.cumsum(1), (1, 0))[:, edges].diff(dim=1)
         salience = sums / edges.diff()

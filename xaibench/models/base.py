@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +17,7 @@ from xaibench.errors import UserError
 from xaibench.networks.map_layers import reaching
 from xaibench.networks.origin import Origin
 from xaibench.networks.tokens import NoMapError, TokenGrid
-from xaibench.types import BackendName, Head, Precision, Space, Task
+from xaibench.types import BackendName, Head, PassCount, Precision, Space, Task
 
 # What a hook registration is kept in, on every module; taken from torch.nn.Module.
 HOOK_TABLES = (
@@ -32,20 +31,6 @@ _SET_LAYER = (
     "set `layer` to one whose output is a map (batch, channels, height, width), as convolutional "
     "layers give, or holds a token for each patch"
 )
-
-
-@dataclass
-class PassCount:
-    """Images passed through the model, forward and backward."""
-
-    forward: int = 0
-    backward: int = 0
-
-    def since(self, earlier: PassCount) -> PassCount:
-        return PassCount(self.forward - earlier.forward, self.backward - earlier.backward)
-
-    def copy(self) -> PassCount:
-        return PassCount(self.forward, self.backward)
 
 
 class Classifier(nn.Module):

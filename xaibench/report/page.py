@@ -16,6 +16,7 @@ from xaibench.leaderboards.board import ScoredRun
 from xaibench.leaderboards.cost_columns import HEADS, SCORING_TITLE
 from xaibench.leaderboards.passing import HEADS as PASSES
 from xaibench.leaderboards.tables import PASSING_TITLE, Table
+from xaibench.store.schema import SEED
 
 SHEETS = {
     "ROC and thresholds": "thresholds.csv",
@@ -25,12 +26,14 @@ SHEETS = {
     "Leaderboard within strata": "leaderboard_strata.csv",
     "Agreement of rankings": "agreement.csv",
     "Friedman's test": "friedman.csv",
+    "Forward passes asked for, computed and shared": "ledger.csv",
 }
 SHOWN = {
     "leaderboard_strata.csv": [
         *("strata", "stratum", "explainer", "metric", "mean", "low", "high", "n", "n_groups"),
         *("beats_random", "untested"),
-    ]
+    ],
+    "ledger.csv": [SEED, "explainer", "metric", "asked", "computed", "shared", "backward"],
 }
 """The columns of wide files that the page shows; it shows all of the others."""
 

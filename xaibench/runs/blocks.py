@@ -49,6 +49,7 @@ class BlockMaker:
         about: what is the same in every row: run, dataset, split, model, training_seed.
         dataset_mean: of the training images, one a channel.
         references: a few training images, the same for every block.
+        shares: whether equal masked images of a block are passed once.
         seed: of the run.
     """
 
@@ -58,6 +59,7 @@ class BlockMaker:
     dataset_mean: np.ndarray
     references: np.ndarray
     segments: SegmentOptions
+    shares: bool
     seed: int
     device: torch.device
     segmenter: Segmenter
@@ -94,6 +96,7 @@ class BlockMaker:
             dataset_mean=torch.from_numpy(self.dataset_mean).to(device),
             references=as_images(torch.from_numpy(self.references), device),
             segmenter=self.segmenter,
+            shares=self.shares,
         )
         columns = ["image", "group", "label", "target", "p_target"]
         rows = items.reindex(columns=columns).astype(object)

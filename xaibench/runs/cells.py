@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from xaibench.config.run_config import RunConfig
+from xaibench.engine import Batch
+from xaibench.engine.known import KnownScores
 from xaibench.explainers.base import Explainer
+from xaibench.models.base import Classifier
 from xaibench.progress import Progress
 from xaibench.runs.blocks import BlockMaker, block_size, blocks_of, made_ahead
 from xaibench.runs.fitting import Fitted, by_target
@@ -30,20 +35,23 @@ class _Work:
         images: of the block.
         cells: of the block, with those that are done.
         its: the model that answers for the block's targets.
-        groups: cells that are scored together; of each group at least one is missing.
+        groups: cells that are scored together, each after the last cell of the group before it;
+            of each group at least one is missing.
+        last: cell of the block.
         make: makes the block.
     """
 
     images: int
     cells: int
     its: Fitted
-    groups: list[list[Cell]]
+    groups: list[tuple[Cell | None, list[Cell]]]
+    last: Cell
     make: Callable[[], Block]
 
     @property
     def left(self) -> int:
         """Images to explain, each as often as there are cells to do."""
-        return self.images * sum(map(len, self.groups))
+        return self.images * sum(len(group) for _, group in self.groups)
 
 
 def explain_and_score(
@@ -71,12 +79,20 @@ def explain_and_score(
             # One for all blocks of a model: it keeps the models that metrics compare with.
             if scorer is None or scorer.model is not each.its.model:
                 scorer = _scorer(config, each.its, watch)
-            for group in each.groups:
+            done = None
+            for before, group in each.groups:
+                if before != done:
+                    _recall(scorer.model, block.batch, folder.known(before))
                 results = _results(scorer, config.explainers, group, block)
+                done = group[-1]
+                if done != each.last:
+                    results[done] = _with_known(results[done], scorer.model, block.batch)
                 for cell, result in results.items():
                     if not folder.has(cell):
                         folder.write(cell, result)
                     advance(len(block.batch))
+                if before is not None:
+                    folder.drop_known(before)
     return [len(its) for its in whole]
 
 
@@ -93,13 +109,14 @@ def _work_of(
         cells = [
             Cell(e, number, seed_of_cells(config, subject)) for e in (None, *config.explainers)
         ]
-        groups = scored_together(cells, len(rows), its.model.batch_size)
+        groups = list(scored_together(cells, len(rows), its.model.batch_size))
+        before = [None, *(group[-1] for group in groups)]
         # Whole groups: of a part of one, batches are others, and round the last bit another way.
-        left = [g for g in groups if not all(map(folder.has, g))]
-        explainers = [config.explainers[c.explainer] for g in left for c in g if c.explainer]
+        left = [(b, g) for b, g in zip(before, groups, strict=False) if not all(map(folder.has, g))]
+        explainers = [config.explainers[c.explainer] for _, g in left for c in g if c.explainer]
         maker = _maker(config, subject, its, folder.run, segmenter)
         make = partial(maker, rows, explainers)
-        work.append(_Work(len(rows), len(cells), its, left, make))
+        work.append(_Work(len(rows), len(cells), its, left, groups[-1][-1], make))
     return work
 
 
@@ -118,6 +135,7 @@ def _maker(
         dataset_mean=subject.dataset_mean,
         references=subject.references,
         segments=config.segments,
+        shares=config.share_passes,
         seed=config.seed,
         device=its.model.device,
         segmenter=segmenter,
@@ -142,9 +160,21 @@ def scored_together(cells: Sequence[Cell], images: int, batch_size: int) -> Iter
     yield from (explaining[k : k + at_once] for k in range(0, len(explaining), at_once))
 
 
+def _recall(model: Classifier, batch: Batch, known: Mapping[str, np.ndarray]) -> None:
+    """Give a block the scores that were known before a run was stopped.
+
+    So that it goes on by the very passes, in the very batches, that it would have made.
+    """
+    batch.shared[model] = KnownScores.read(known, batch.images.device)
+
+
+def _with_known(result: CellResult, model: Classifier, batch: Batch) -> CellResult:
+    return replace(result, known=KnownScores.of(model, batch).arrays())
+
+
 def _results(
     scorer: Scorer, explainers: Mapping[str, Explainer], group: Sequence[Cell], block: Block
-) -> Mapping[Cell, CellResult]:
+) -> dict[Cell, CellResult]:
     """Return what a group of cells gives."""
     if group[0].explainer is None:
         return {group[0]: scorer.score_images(group[0], block)}

@@ -126,7 +126,7 @@ def _joined(
 ) -> tuple[Explanation, list[Outcome]]:
     parts = list(parts)
     each = [explanation for explanation, _ in parts]
-    passes = PassCount(sum(e.passes.forward for e in each), sum(e.passes.backward for e in each))
+    passes = sum((e.passes for e in each), PassCount())
     statuses = tuple(s for e in each for s in e.statuses)
     maps = torch.cat([e.maps for e in each])
     joined = Explanation(maps, statuses, passes, sum(e.seconds for e in each))

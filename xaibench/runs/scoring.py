@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from xaibench.engine import Batch, Maps
 from xaibench.engine.backends import BACKENDS
 from xaibench.engine.costs import Cost, measured
 from xaibench.engine.device import device_name
+from xaibench.engine.known import KnownScores
 from xaibench.errors import PluginError, UserError
 from xaibench.explainers.base import Explainer
 from xaibench.metrics.base import (
@@ -31,6 +32,7 @@ from xaibench.metrics.base import (
 )
 from xaibench.models.base import Classifier
 from xaibench.runs.explaining import Explained, remade, scored_batch
+from xaibench.runs.ledger import Ledger
 from xaibench.runs.limits import Watch
 from xaibench.runs.rows import OUTCOMES, Block, Outcome, Row, RunMetric, curve_rows
 from xaibench.store.cells import Cell, CellResult
@@ -65,36 +67,43 @@ class Scorer:
         even where a block is small. What scoring cost, further draws among it, is shared among
         them by their numbers of maps.
         """
-        begun = [self._explained(cell, each, block.batch) for cell, each in cells.items()]
+        ledger, made, results = Ledger((self.model, self.twin), block), {}, {}
+        for cell, each in cells.items():
+            with ledger.noting(None, {cell: 1}):
+                made[cell] = self._explained(cell, each, block.batch)
         names = ", ".join(cell.folder for cell in cells)
         with measured(self.model, self.twin) as cost:
-            made = [
-                self._drawn(cell, each, block.batch)
-                for cell, each in zip(cells, begun, strict=True)
-            ]
-            scored, maps = scored_batch(made, block.batch)
-            results = {
-                each.label: self._scored(each, scored, maps, made, names)
-                for each in self._of(MapMetric, ComparisonMetric)
-            }
+            for cell, each in made.items():
+                with ledger.noting(None, {cell: 1}):
+                    made[cell] = self._drawn(cell, each, block.batch)
+            every, counts = list(made.values()), {cell: each.count for cell, each in made.items()}
+            scored, maps = scored_batch(every, block.batch)
+            for each in self._of(MapMetric, ComparisonMetric):
+                with ledger.noting(each.label, counts):
+                    results[each.label] = self._scored(each, scored, maps, every, names)
+        KnownScores.keep_only(self.model, block.batch)
         done = []
-        for number, (cell, each) in enumerate(zip(cells, made, strict=True)):
+        for number, (cell, each) in enumerate(made.items()):
             own = {label: its[number] for label, its in results.items()}
             timing = _scoring(cost, each.count / len(scored) if len(scored) else 1 / len(made))
-            done.append(self._result(cell, each, own, block, timing))
+            result = self._result(cell, each, own, block, timing)
+            done.append(replace(result, ledger=ledger.rows(cell)))
         return done
 
     def score_images(self, cell: Cell, block: Block) -> CellResult:
         """Score a block's images by every metric that needs no map; keep their superpixels."""
-        scores = []
+        scores, ledger = [], Ledger((self.model,), block)
         with measured(self.model) as cost:
             for each in self._of(ImageMetric):
-                result = self._of_images(each, cell, block.batch)
+                with ledger.noting(each.label, {cell: 1}):
+                    result = self._of_images(each, cell, block.batch)
                 about = {"params": json.dumps(plugin_parameters(each.metric), sort_keys=True)}
                 scores += _rows(each, result, block, [OUTCOMES["ok"]] * len(block.batch), about)
         superpixels = block.batch.segments.cpu().numpy().astype(np.int32)
         timing = self._about(cell, block) | _scoring(cost)
-        return CellResult(scores, [], timing, maps=None, segments=superpixels)
+        return CellResult(
+            scores, [], timing, maps=None, segments=superpixels, ledger=ledger.rows(cell)
+        )
 
     def _of(self, *kinds: type[Metric]) -> list[RunMetric]:
         return [

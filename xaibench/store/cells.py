@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -48,9 +48,13 @@ class SeedCells:
 
 @dataclass(frozen=True)
 class CellResult:
-    """What a cell gives: rows of the three tables, and its maps (NaN where there is none).
+    """What a cell gives: rows of the tables, and its maps (NaN where there is none).
 
     The cell without an explainer has no maps, but the superpixels that all the others used.
+
+    Attributes:
+        known: arrays of what the block's scores were once the cell was done, for the next ones; see
+            ``engine.known``.
     """
 
     scores: Sequence[Mapping[str, object]]
@@ -58,6 +62,8 @@ class CellResult:
     timing: Mapping[str, object]
     maps: np.ndarray | None
     segments: np.ndarray | None = None
+    ledger: Sequence[Mapping[str, object]] = ()
+    known: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays that there are, by their names."""

@@ -21,7 +21,9 @@ from xaibench.atomic import replacing, telling, write_text
 from xaibench.errors import UserError
 from xaibench.store.cells import Cell, CellResult, SeedCells
 from xaibench.store.damaged import read_mapping
-from xaibench.store.schema import CURVES, SCORES, TIMINGS, maps_of_seed
+from xaibench.store.schema import CURVES, LEDGER, SCORES, SEED, TIMINGS, maps_of_seed
+
+_KNOWN = "known.npz"
 
 
 class RunFolder:
@@ -96,6 +98,18 @@ class RunFolder:
         """Return the rows of SCORES that a cell gave."""
         return pd.read_parquet(self._cells / cell.folder / "scores.parquet")
 
+    def known(self, cell: Cell) -> dict[str, np.ndarray]:
+        """Return what was known of a block once a cell was done; nothing where it was not kept."""
+        file = self._cells / cell.folder / _KNOWN
+        if not file.is_file():
+            return {}
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def drop_known(self, cell: Cell) -> None:
+        """Remove what was known once a cell was done: a later one of the block has kept it."""
+        (self._cells / cell.folder / _KNOWN).unlink(missing_ok=True)
+
     def write(self, cell: Cell, result: CellResult) -> None:
         """Write a cell whole: a folder that takes its name only when all is in it."""
         target = self._cells / cell.folder
@@ -103,6 +117,9 @@ class RunFolder:
             _write_rows(result.scores, SCORES, partial / "scores.parquet")
             _write_rows(result.curves, CURVES, partial / "curves.parquet")
             _write_rows([result.timing], TIMINGS, partial / "timings.parquet")
+            _write_rows(result.ledger, LEDGER, partial / "ledger.parquet")
+            if result.known:
+                np.savez(partial / _KNOWN, **result.known)
             for name, array in result.arrays().items():
                 np.save(partial / f"{name}.npy", array, allow_pickle=False)
 
@@ -129,6 +146,7 @@ class RunFolder:
                 tables.append(pa.Table.from_pylist(list(model_rows), schema=schema))
             with replacing(self.path / f"{name}.parquet") as file:
                 pq.write_table(pa.concat_tables(tables), file, compression="zstd")
+        self.write_table("ledger.csv", _ledger([c / "ledger.parquet" for c in every]))
         with replacing(self.path / "maps.h5") as path, h5py.File(path, "w") as file:
             for number, part in enumerate(parts):
                 place = file.create_group(maps_of_seed(part.seed)) if number else file
@@ -147,6 +165,17 @@ class RunFolder:
     def drop_cells(self) -> None:
         """Remove the cells, once all that is made of them is written."""
         shutil.rmtree(self._cells, ignore_errors=True)
+
+
+def _ledger(files: Iterable[Path]) -> pd.DataFrame:
+    """Return the rows of cells added up, those of the blocks' own scores last."""
+    rows = pa.concat_tables(pq.read_table(file, schema=LEDGER) for file in files).to_pandas()
+    rows[SEED] = rows[SEED].astype("Int64")
+    sums = ["asked", "computed", "shared", "backward"]
+    by = [name for name in LEDGER.names if name not in sums]
+    table = rows.groupby(by, sort=False, dropna=False, as_index=False)[sums].sum()
+    own = table[["explainer", "metric"]].isna().all(axis=1)
+    return pd.concat([table[~own], table[own]], ignore_index=True)
 
 
 @contextmanager

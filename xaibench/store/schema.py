@@ -46,6 +46,24 @@ metric's. ``bound_low`` and ``bound_high`` are what the metric's values can be a
 there by its definition). Passes are those of the map, an image. Wall times vary from run to run
 and stand apart, in ``TIMINGS``, so that one seed gives the same bytes."""
 
+LEDGER = pa.schema(
+    [
+        *((k, _TEXT) for k in ("run", "dataset", "split", "model")),
+        (SEED, pa.int64()),
+        ("explainer", _TEXT),
+        ("metric", _TEXT),
+        *((k, pa.int64()) for k in ("asked", "computed", "shared", "backward")),
+    ]
+)
+"""One row for each training seed, explainer and metric, over all blocks: images that it asked the
+model (and the twin, or others that it compares with) to pass forward; those that were passed; those
+that were not, since the block knew their scores (``engine.block_scores``); and backward passes,
+which are never shared. ``asked = computed + shared``. Without a metric: making the maps, of all
+draws. Without an explainer: a metric that needs no map. Without both: scores that all methods of a
+block share and that are counted for nobody, such as that of the unmasked image. Metrics see the
+maps of several explainers at once (``cells.scored_together``), and what that took is divided among
+them by their maps."""
+
 _NUMBERS = pa.list_(pa.float64())
 CURVES = pa.schema(
     [

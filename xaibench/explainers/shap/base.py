@@ -19,8 +19,8 @@ from xaibench.engine import (
     Maps,
     Pixels,
     SegmentMasks,
+    block_scores,
     fill_images,
-    masked_scores,
     segment_areas,
     segment_means,
 )
@@ -76,12 +76,11 @@ class TargetScore(nn.Module):
 
 def segment_game(model: Classifier, one: Batch, fill: Fill, space: Space) -> Game:
     """Return the scores of one image with some segments behind ``fill``, in full batches."""
-    fills = fill_images(one, fill)
 
     def scores(kept: Bool[np.ndarray, "n segment"] | Float[np.ndarray, "n segment"]) -> np.ndarray:
         replaced = torch.from_numpy(np.asarray(kept) < 0.5).to(one.images.device)
         masks = SegmentMasks(one.segments, replaced[None], one.targets.new_tensor([len(kept)]))
-        found = masked_scores(model, one.images, fills, one.targets, masks, space)
+        found = block_scores(model, one, masks, fill, space)
         return found[0].double().cpu().numpy()
 
     return scores
