@@ -55,8 +55,9 @@ def packed_scores(
             each copy's image among them and of the expanded masks.
     """
     # The plan is made on the CPU, so that packing never waits for the device.
-    image, mask = pairs_of(masks.counts.cpu())
-    scores = torch.full((len(images), int(mask.max()) + 1), torch.nan, device=images.device)
+    counts = masks.counts.cpu()
+    image, mask = pairs_of(counts)
+    scores = torch.full((len(images), int(counts.max())), torch.nan, device=images.device)
     found = pair_scores(model, images, fills, targets, masks, (image, mask), (space,), compose)
     scores[image.to(images.device), mask.to(images.device)] = found[:, 0]
     return scores
