@@ -55,6 +55,8 @@ def block_scores(
     keys, real = _keys(masks, whole, at)
     plan = _plan(keys, real, table).cpu()
     asked = (plan != _PADDING).sum(1)
+    if not asked.any():
+        return fills.new_empty(len(batch), 0)
     image, mask = pairs = _passed(plan)
     new = pair_scores(model, batch.images, fills, batch.targets, masks, pairs, spaces)
     table = table.joined(keys[image.to(keys.device), mask.to(keys.device)], new)
