@@ -13,6 +13,7 @@ from xaibench.explainers.captum.base import (
     inputs,
     score_function,
 )
+from xaibench.explainers.captum.library import shared_gradient
 from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 from xaibench.types import Space
@@ -24,8 +25,8 @@ class InputXGradient(PixelAttribution):
     """Gradient of the score times the image in [0, 1]: x df / dx, signed.
 
     ``channels``: ``sum`` (signed), ``mean_abs`` or ``max_abs``; captum leaves them apart.
-    Cost: one forward and one backward pass. Source: Shrikumar et al. 2016, "Not just a black
-    box", section 3.
+    Cost: one forward and one backward pass, made once for all that ask for this gradient. Source:
+    Shrikumar et al. 2016, "Not just a black box", section 3.
     """
 
     space: Space = "logit"
@@ -39,4 +40,5 @@ class InputXGradient(PixelAttribution):
 
     def attributions(self, model: Classifier, batch: Batch) -> Attributions:
         peer = Peer(score_function(model, self.space))
+        peer.gradient_func = shared_gradient(model, batch, self.space)
         return peer.attribute(inputs(batch), additional_forward_args=(batch.targets,))

@@ -14,6 +14,7 @@ from xaibench.explainers.captum.base import (
     inputs,
     score_function,
 )
+from xaibench.explainers.captum.library import shared_gradient
 from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 from xaibench.types import Space
@@ -26,8 +27,8 @@ class Saliency(PixelAttribution):
 
     ``channels``: ``max_abs`` as in the paper, or ``mean_abs`` (both not negative), or ``sum``,
     signed. captum takes absolute values by default and leaves the channels apart.
-    Cost: one forward and one backward pass. Source: Simonyan et al. 2014, "Deep inside
-    convolutional networks", section 3.1.
+    Cost: one forward and one backward pass, made once for all that ask for this gradient. Source:
+    Simonyan et al. 2014, "Deep inside convolutional networks", section 3.1.
     """
 
     channels: Channels = "max_abs"
@@ -42,4 +43,5 @@ class Saliency(PixelAttribution):
 
     def attributions(self, model: Classifier, batch: Batch) -> Attributions:
         peer = Peer(score_function(model, self.space))
+        peer.gradient_func = shared_gradient(model, batch, self.space)
         return peer.attribute(inputs(batch), abs=False, additional_forward_args=(batch.targets,))
