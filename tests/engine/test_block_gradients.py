@@ -123,7 +123,7 @@ def test_what_is_no_longer_so_is_computed_anew(change):
 def test_seconds_are_lent(monkeypatch):
     """Who finds what was kept is told the seconds that it took."""
     model, batch = toy_model(), toy_batch()
-    seconds = itertools.count(0, 10)
+    seconds = itertools.count(0.0, 10.0)
     with monkeypatch.context() as patch:
         patch.setattr(kept_gradients.time, "perf_counter", lambda: next(seconds))
         block_image_gradients(model, batch, "logit")

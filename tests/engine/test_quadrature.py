@@ -36,7 +36,7 @@ def test_polynomials_are_exact_up_to_the_degree_and_no_further(rule, steps):
 def test_points_and_weights_are_captums(rule):
     sizes, alphas = approximation_parameters(rule)
     points, weights = quadrature(rule, 7)
-    assert points.tolist() == pytest.approx(list(alphas(7)), abs=1e-12)
+    assert points.tolist() == pytest.approx(list(alphas(7)), abs=1e-7)  # captum's are float32
     assert weights.tolist() == pytest.approx(list(sizes(7)), abs=1e-12)
 
 
