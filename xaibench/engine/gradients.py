@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xaibench.engine.batch import Maps, Pixels, Targets
 from xaibench.engine.batches import in_batches
+from xaibench.engine.gradient_model import gradient_model
 from xaibench.engine.network import forward_network
 from xaibench.models.base import Classifier
 from xaibench.types import Space
@@ -26,6 +27,7 @@ def target_gradients(model: Classifier, images: Pixels, targets: Targets, space:
 
     Leaves ``requires_grad`` of the weights as it was. Cost: a forward and a backward pass an image.
     """
+    model = gradient_model(model)
     wanted = [(p, p.requires_grad) for p in model.parameters()]
     model.requires_grad_(False)  # the gradient is wanted at the image, not at the weights
     try:

@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from xaibench.models.base import HOOK_TABLES, Classifier, PassCount
+from xaibench.engine.model_state import model_state
+from xaibench.models.base import Classifier, PassCount
 
 Kind = Literal["image gradient", "layer maps", "layer gradient"]
 Rows = tuple[int, ...]
@@ -79,7 +80,11 @@ class KeptGradients:
             rows: of the block, in order.
         """
         asked = self._of.get(model, {}).get(kind)
-        if asked is None or asked.key != (key, _state(model)) or rows not in asked.parts:
+        if (
+            asked is None
+            or asked.key != (key, model.gradients, model_state(model))
+            or rows not in asked.parts
+        ):
             return None
         tensors, spent = asked.parts[rows]
         model.passes.forward += spent.passes.forward
@@ -91,7 +96,10 @@ class KeptGradients:
         self, model: Classifier, kind: Kind, key: str, rows: Rows, tensors: Tensors, spent: Spent
     ) -> None:
         """Keep what ``find`` will give, in place of what this kind had of another key."""
-        kinds, whole_key = self._of.setdefault(model, {}), (key, _state(model))
+        kinds, whole_key = (
+            self._of.setdefault(model, {}),
+            (key, model.gradients, model_state(model)),
+        )
         asked = kinds.get(kind)
         if asked is None or asked.key != whole_key:
             asked = kinds[kind] = _Asked(whole_key)
@@ -100,10 +108,5 @@ class KeptGradients:
             asked.parts[rows], asked.bytes = (tensors, spent), asked.bytes + size
 
 
-def _state(model: Classifier) -> tuple:
-    """Return what tells that weights, modes or hooks are no longer those that were seen."""
-    tensors = (*model.parameters(), *model.buffers())
-    modules = list(model.modules())
-    hooks = tuple(id(hook) for m in modules for t in HOOK_TABLES for hook in getattr(m, t).values())
-    modes = tuple(module.training for module in modules)
-    return tuple((id(tensor), tensor._version) for tensor in tensors), modes, hooks
+def _whole(key: str, model: Classifier) -> tuple:
+    return key, model.gradients, model_state(model)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from xaibench.engine.batch import Batch, PerImage
 from xaibench.engine.batches import in_batches
+from xaibench.engine.gradient_model import gradient_model
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.types import Space
@@ -84,6 +85,7 @@ def layer_logits(
     network goes on with a copy, so that an operation in place behind the layer overwrites nothing.
     Cost: one forward pass.
     """
+    model = gradient_model(model, layer)
     seen: list[Tensor] = []
 
     def begin(output: Tensor) -> Tensor:

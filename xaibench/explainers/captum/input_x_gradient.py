@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from captum.attr import InputXGradient as Peer
 
-from xaibench.engine import Batch, Pixels
+from xaibench.engine import Batch, Pixels, block_image_gradients
 from xaibench.explainers.captum.base import (
     Attributions,
     PixelAttribution,
     inputs,
     score_function,
 )
-from xaibench.explainers.captum.library import shared_gradient
 from xaibench.models.base import Classifier, PassCount
 from xaibench.registry import register
 from xaibench.types import Space
@@ -40,5 +39,5 @@ class InputXGradient(PixelAttribution):
 
     def attributions(self, model: Classifier, batch: Batch) -> Attributions:
         peer = Peer(score_function(model, self.space))
-        peer.gradient_func = shared_gradient(model, batch, self.space)
+        peer.gradient_func = lambda *_: (block_image_gradients(model, batch, self.space),)
         return peer.attribute(inputs(batch), additional_forward_args=(batch.targets,))
