@@ -141,3 +141,12 @@ def test_what_is_held_is_bounded(monkeypatch):
     for part in (first, second, first, second):
         block_image_gradients(model, part, "logit")
     assert model.forward_images == 3  # the first is kept, the second is one too many
+
+
+def test_whoever_wants_no_gradients_of_their_own_gets_these():
+    model, batch = toy_model(), toy_batch()
+    wanted = block_layer_gradients(model, _fresh(batch), model.cam_layer)
+    with torch.no_grad():
+        found = block_layer_gradients(model, batch, model.cam_layer)
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert not any(tensor.requires_grad for tensor in found)

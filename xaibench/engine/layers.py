@@ -106,7 +106,8 @@ def maps_and_gradients(
 
     Cost: one backward pass.
     """
-    gradient = torch.autograd.grad(objective.sum(), output)[0]
+    with torch.enable_grad():
+        gradient = torch.autograd.grad(objective.sum(), output)[0]
     return model.feature_maps(output.detach()), model.feature_maps(gradient)
 
 
