@@ -42,25 +42,39 @@ def _counting() -> Counting:
     return model
 
 
+def shared_batch():
+    return replace(toy_batch(), shares=True)
+
+
 def _fresh(batch):
-    return replace(batch)
+    return replace(batch, shares=False)
 
 
 @pytest.mark.parametrize("size", [64, 3])
 def test_eight_variants_take_one_pass_pair(size):
-    model, batch = _counting(), toy_batch()
+    model, batch = _counting(), shared_batch()
     model.batch_size = size
     gradients_first = sorted(EIGHT, key=lambda each: each.variant == "eigencam")
     for explainer in gradients_first:
         explainer(model, batch)
     assert (model.forward_images, model.backward_images) == (len(batch), len(batch))
+    assert model.passes.forward - model.passes.shared == model.forward_images
 
 
+def test_nothing_is_shared_where_the_batch_does_not():
+    model, batch = _counting(), _fresh(shared_batch())
+    for explainer in EIGHT:
+        explainer(model, batch)
+    assert (model.forward_images, model.backward_images) == (8 * len(batch), 7 * len(batch))
+    assert model.passes.shared == 0
+
+
+@pytest.mark.parametrize("gradients", ["exact", "folded"])
 @pytest.mark.parametrize("size", [64, 3])
 @pytest.mark.parametrize("order", [EIGHT, EIGHT[::-1], EIGHT[6:] + EIGHT[:6]])
-def test_maps_and_costs_are_those_of_each_alone(order, size):
-    model, batch = toy_model(), toy_batch()
-    model.batch_size = size
+def test_maps_and_costs_are_those_of_each_alone(order, size, gradients):
+    model, batch = toy_model(), shared_batch()
+    model.batch_size, model.gradients = size, gradients
     for explainer in [*order, LayerCam(), LayerCam(eigen_smooth=True)]:
         together, alone = explainer(model, batch), explainer(model, _fresh(batch))
         assert torch.equal(together.maps, alone.maps)
@@ -68,7 +82,7 @@ def test_maps_and_costs_are_those_of_each_alone(order, size):
 
 
 def test_gradients_at_the_image_are_shared_by_space():
-    model, batch = _counting(), toy_batch()
+    model, batch = _counting(), shared_batch()
     explainers = [Saliency(), InputXGradient(), Saliency(channels="sum")]
     for explainer in explainers:
         found, alone = explainer(model, batch), explainer(toy_model(), _fresh(batch))
@@ -81,14 +95,14 @@ def test_gradients_at_the_image_are_shared_by_space():
 
 
 def test_another_objective_is_not_shared():
-    model, batch = toy_model(), toy_batch()
+    model, batch = toy_model(), shared_batch()
     GradCam()(model, batch)
     assert torch.equal(FinerCam()(model, batch).maps, FinerCam()(model, _fresh(batch)).maps)
 
 
 def test_part_of_a_block_is_its_own():
     """Rows that were computed together are kept together; other rows are computed."""
-    model, batch = _counting(), toy_batch()
+    model, batch = _counting(), shared_batch()
     GradCam()(model, batch)
     part = batch.take([2, 0])
     maps = GradCam()(model, part).maps
@@ -100,7 +114,7 @@ def test_part_of_a_block_is_its_own():
 
 @pytest.mark.parametrize("change", ["targets", "weights", "hook", "layer"])
 def test_what_is_no_longer_so_is_computed_anew(change):
-    model, batch = toy_model(), toy_batch()
+    model, batch = toy_model(), shared_batch()
     layer = model.cam_layer
     maps, gradients = block_layer_gradients(model, batch, layer)
     if change == "targets":
@@ -122,7 +136,7 @@ def test_what_is_no_longer_so_is_computed_anew(change):
 
 def test_seconds_are_lent(monkeypatch):
     """Who finds what was kept is told the seconds that it took."""
-    model, batch = toy_model(), toy_batch()
+    model, batch = toy_model(), shared_batch()
     seconds = itertools.count(0.0, 10.0)
     with monkeypatch.context() as patch:
         patch.setattr(kept_gradients.time, "perf_counter", lambda: next(seconds))
@@ -134,7 +148,7 @@ def test_seconds_are_lent(monkeypatch):
 
 
 def test_what_is_held_is_bounded(monkeypatch):
-    model, batch = _counting(), toy_batch()
+    model, batch = _counting(), shared_batch()
     first, second = batch.take([0]), batch.take([1])
     size = first.images.numel() * 4
     monkeypatch.setattr(kept_gradients, "_MOST_BYTES", size)
@@ -144,7 +158,7 @@ def test_what_is_held_is_bounded(monkeypatch):
 
 
 def test_whoever_wants_no_gradients_of_their_own_gets_these():
-    model, batch = toy_model(), toy_batch()
+    model, batch = toy_model(), shared_batch()
     wanted = block_layer_gradients(model, _fresh(batch), model.cam_layer)
     with torch.no_grad():
         found = block_layer_gradients(model, batch, model.cam_layer)

@@ -33,8 +33,9 @@ def gradient_model(model: Classifier, layer: str | None = None) -> Classifier:
     known = twins.get(layer is None)
     if known is None or known[0] != state:
         known = twins[layer is None] = (state, _twin(model, layer))
-    known[1].passes = model.passes
-    return known[1]
+    twin = known[1]
+    twin.passes, twin.batch_size = model.passes, model.batch_size
+    return twin
 
 
 def _twin(model: Classifier, layer: str | None) -> Classifier:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from xaibench.engine.model_state import model_state
-from xaibench.models.base import Classifier, PassCount
+from xaibench.models.base import Classifier
+from xaibench.types import PassCount
 
 Kind = Literal["image gradient", "layer maps", "layer gradient"]
 Rows = tuple[int, ...]
@@ -88,6 +89,7 @@ class KeptGradients:
             return None
         tensors, spent = asked.parts[rows]
         model.passes.forward += spent.passes.forward
+        model.passes.shared += spent.passes.forward
         model.passes.backward += spent.passes.backward
         self.lent_seconds += spent.seconds
         return tensors
