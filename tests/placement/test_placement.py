@@ -37,6 +37,7 @@ VARIANTS = [
     ("explainer", "superpixel_occlusion", {"measure": "drop_per_area", "fill": "image_mean"}),
     ("explainer", "square_occlusion", {"window": 12, "stride": 5, "fill": "blur"}),
     ("explainer", "integrated_gradients", {"baseline": "image_mean", "channels": "sum"}),
+    ("explainer", "integrated_gradients", {"steps": 12, "rule": "by_change", "parts": 4}),
     ("explainer", "blur_ig", {"steps": 5, "spacing": "linear"}),
     ("explainer", "extremal_perturbation", {"fill": "black"}),
     ("explainer", "hierarchical_perturbation", {"fill": "blur"}),

@@ -33,6 +33,7 @@ LOOPS = [
     ("explainer", "smooth_grad", {"samples": 4}, {"samples": 20}),
     ("explainer", "var_grad", {"samples": 4}, {"samples": 20}),
     ("explainer", "expected_gradients", {"samples": 4}, {"samples": 20}),
+    ("explainer", "integrated_gradients", {"steps": 8}, {"steps": 48}),
     ("explainer", "blur_ig", {"steps": 4}, {"steps": 20}),
     ("explainer", "guided_ig", {"steps": 3}, {"steps": 6}),
     ("explainer", "extremal_perturbation", {"steps": 3}, {"steps": 6}),
@@ -54,12 +55,3 @@ def test_a_loop_waits_as_often_however_long_it_is(kind, name, few, many):
     assert waits(kind, name, many) - short == Counter()
     # All images still in one batch, where the images themselves are batched.
     assert waits(kind, name, few, batch_size=4) - short == Counter()
-
-
-def test_captum_copies_the_steps_of_each_batch():
-    """The one exception: captum makes a batch's steps on the CPU, and brings them there."""
-    place = "gpu", "xaibench/explainers/integrated_gradients.py:<lambda>"
-    at = {steps: waits("explainer", "integrated_gradients", {"steps": steps}) for steps in (8, 48)}
-    assert at[48] - at[8] == Counter({place: at[48][place] - at[8][place]})
-    assert at[8][place] == 1
-    assert at[48][place] == 6  # 48 steps of 2 images in batches of 16

@@ -23,7 +23,7 @@ from xaibench.config.sections import (
     SubmissionOptions,
 )
 from xaibench.training.options import Seed, TrainingOptions
-from xaibench.types import BackendName, FigureFormat, Precision
+from xaibench.types import BackendName, FigureFormat, Gradients, Precision
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.-]*$", max_length=64)]
@@ -55,6 +55,7 @@ class PlainConfig(BaseModel):
     target: str = "predicted"
     batch_size: PositiveInt | Literal["auto"] = "auto"
     precision: Precision = "fp32"
+    gradients: Gradients = "exact"
     engine: BackendName | Literal["auto"] = "auto"
     images_per_block: PositiveInt | Literal["auto"] = "auto"
     share_passes: bool = True
@@ -82,6 +83,8 @@ class RunConfig(PlainConfig):
             suits the device, see ``engine.automatic_batch_size``.
         precision: of the masking engine's passes: ``fp32``, or ``bf16``, which protocol ids say.
             Predictions and gradients are always taken in fp32.
+        gradients: ``folded`` takes those at images and CAM layers through a copy whose batch norms
+            are part of its convolutions: faster, and equal but for rounding.
         engine: what forward passes run through: ``auto`` takes the fastest backend whose scores
             agree with eager PyTorch's; see ``engine.backends``.
         images_per_block: images in one cell of work, which is written whole or not at all; see

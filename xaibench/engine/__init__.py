@@ -10,6 +10,11 @@ passes alone.
 from xaibench.engine.altered import altered_scores
 from xaibench.engine.batch import Batch, Evidence, Maps, PerImage, Pixels, Seeds, Segments, Targets
 from xaibench.engine.batches import automatic_batch_size, in_batches, maps_in_batches
+from xaibench.engine.block_gradients import (
+    block_image_gradients,
+    block_layer_gradients,
+    block_layer_maps,
+)
 from xaibench.engine.by_segment import (
     segment_areas,
     segment_mean_images,
@@ -24,7 +29,13 @@ from xaibench.engine.curves import (
     trapezoid,
 )
 from xaibench.engine.fills import Fill, fill_images
-from xaibench.engine.gradients import Channels, gradient_sums, over_channels, target_gradients
+from xaibench.engine.gradients import (
+    Channels,
+    gradient_sums,
+    over_channels,
+    scores_between,
+    target_gradients,
+)
 from xaibench.engine.imputation import impute
 from xaibench.engine.layers import (
     ablated_scores,
@@ -44,6 +55,7 @@ from xaibench.engine.masks import (
 )
 from xaibench.engine.passed_once import block_scores
 from xaibench.engine.perturbations import NoiseRemoved, SquaresRemoved
+from xaibench.engine.quadrature import Rule, apportioned, points_by_part, quadrature
 from xaibench.engine.ranking import BandMasks, grid_segments, pixel_ranks, segment_ranks
 from xaibench.engine.scores import masked_scores
 from xaibench.engine.shapley import Coalitions, coalition_counts, coalitions, shapley_values

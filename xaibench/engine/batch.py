@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from xaibench.engine.kept_gradients import KeptGradients
 from xaibench.errors import UserError
 from xaibench.segmentation.segmenter import Segmenter
 
@@ -49,8 +50,10 @@ class Batch:
             asks for it (``block_scores``). A run's blocks do; elsewhere each method does its own.
         shared: model -> the ``KnownScores`` of the block: those that are equal for every explainer
             (the unmasked image, the fill image), and those of masked images.
+        gradients: those that several explainers of the block ask for; see ``block_gradients``.
         origin: the batch that this one was taken from, and its indices there: whose shared scores
-            are its own.
+            and gradients are its own.
+        rows: the same indices as plain numbers, which ask nothing of the device.
     """
 
     images: Pixels
@@ -69,9 +72,13 @@ class Batch:
     shared: WeakKeyDictionary = field(
         default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
     )
+    gradients: KeptGradients = field(
+        default_factory=KeptGradients, init=False, repr=False, compare=False
+    )
     origin: tuple[Batch, Int[Tensor, " batch"]] | None = field(
         default=None, init=False, repr=False, compare=False
     )
+    rows: Sequence[int] = field(default=(), init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -110,6 +117,7 @@ class Batch:
             seeds=self.seeds[at],
         )
         object.__setattr__(part, "origin", (self, at))
+        object.__setattr__(part, "rows", tuple(indices))
         return part
 
     def reseeded(self, seeds: Seeds) -> Batch:
@@ -117,6 +125,7 @@ class Batch:
         part = replace(self, seeds=seeds)
         everything = torch.arange(len(self), device=self.images.device)
         object.__setattr__(part, "origin", (self, everything))
+        object.__setattr__(part, "rows", range(len(self)))
         return part
 
     def whole(self) -> tuple[Batch, Int[Tensor, " batch"]]:
@@ -126,6 +135,14 @@ class Batch:
             whole, its = whole.origin
             at = its[at]
         return whole, at
+
+    def block(self) -> tuple[Batch, tuple[int, ...]]:
+        """Return what ``whole`` does, the indices as plain numbers."""
+        whole, rows = self, range(len(self))
+        while whole.origin is not None:
+            rows = [whole.rows[row] for row in rows]
+            whole, _ = whole.origin
+        return whole, tuple(rows)
 
     def split(self, size: int) -> list[Batch]:
         """Return the batch in parts of at most ``size`` images."""

@@ -28,12 +28,15 @@ def graph_of(net: nn.Module) -> fx.Graph | None:
             return None
 
 
-def folded(net: nn.Module) -> nn.Module:
+def folded(net: nn.Module, layer: str | None = None) -> nn.Module:
     """Return a copy whose batch norms have become part of the convolutions before them.
 
     Exact but for rounding: w' = w g / sqrt(v + eps), b' = (b - m) g / sqrt(v + eps) + beta. Folded
     is a batch norm in evaluation mode that alone reads a convolution, each of them used once;
     all else stays as it is, and so does the network whose data flow cannot be read.
+
+    Args:
+        layer: of whose output nothing may change: no batch norm outside it is folded into it.
     """
     net = copy.deepcopy(net)
     graph = graph_of(net)
@@ -48,13 +51,21 @@ def folded(net: nn.Module) -> nn.Module:
             continue
         conv = modules[before.target]
         alone = len(before.users) == 1 and used[node.target] == used[before.target] == 1
-        if alone and isinstance(conv, nn.Conv2d):
+        kept = layer is None or _keeps(layer, before.target, node.target)
+        if alone and isinstance(conv, nn.Conv2d) and kept:
             conv.weight, conv.bias = fuse_conv_bn_weights(
                 conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps,
                 norm.weight, norm.bias,
             )  # fmt: skip
             net.set_submodule(node.target, _what_is_left(norm))
     return net
+
+
+def _keeps(layer: str, conv: str, norm: str) -> bool:
+    """Say whether a layer gives the same, and is still there, when a norm is folded."""
+    within = lambda name, outer: f"{name}.".startswith(f"{outer}.")
+    across = within(conv, layer) and not within(norm, layer)
+    return not across and (layer == norm or not within(layer, norm))
 
 
 def _foldable(module: nn.Module) -> bool:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from xaibench.engine.batch import Maps, Pixels, Targets
 from xaibench.engine.batches import in_batches
+from xaibench.engine.gradient_model import gradient_model
+from xaibench.engine.network import forward_network
 from xaibench.models.base import Classifier
 from xaibench.types import Space
 
@@ -25,6 +27,7 @@ def target_gradients(model: Classifier, images: Pixels, targets: Targets, space:
 
     Leaves ``requires_grad`` of the weights as it was. Cost: a forward and a backward pass an image.
     """
+    model = gradient_model(model)
     wanted = [(p, p.requires_grad) for p in model.parameters()]
     model.requires_grad_(False)  # the gradient is wanted at the image, not at the weights
     try:
@@ -73,6 +76,36 @@ def gradient_sums(
 
     in_batches(model, len(targets) * copies, add)
     return sums[0]
+
+
+def scores_between(
+    model: Classifier,
+    begin: Pixels,
+    images: Pixels,
+    targets: Targets,
+    along: Float[Tensor, " point"],
+    space: Space,
+) -> Float[Tensor, "batch point"]:
+    """Return the targets' scores at points of the straight way from ``begin`` to the images.
+
+    Args:
+        along: the points, each a share of the way in [0, 1].
+
+    Cost: one forward pass a point.
+    """
+    points, network = len(along), forward_network(model)
+    scores = images.new_empty(len(images) * points)
+
+    def score(part: slice) -> None:
+        pair = torch.arange(part.start, part.stop, device=images.device)
+        image, point = pair // points, pair % points
+        there = along[point, None, None, None].to(images.dtype)
+        mixed = network.normalised(torch.lerp(begin[image], images[image], there))
+        scores[part] = network.scores(mixed, targets[image], space)
+
+    with torch.inference_mode():
+        in_batches(model, len(scores), score)
+    return scores.view(len(images), points)
 
 
 def over_channels(relevance: Pixels, channels: Channels) -> Maps:

@@ -11,9 +11,13 @@ from torch import Tensor, nn
 
 from xaibench.engine.batch import Batch, PerImage
 from xaibench.engine.batches import in_batches
+from xaibench.engine.gradient_model import gradient_model
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier
 from xaibench.types import Space
+
+FeatureMaps = Float[Tensor, "batch channel h w"]
+"""What a layer gives of each image, as ``Classifier.feature_maps`` reads it."""
 
 
 def read_layer(model: Classifier, layer: str | None, asks: str) -> str:
@@ -30,7 +34,7 @@ def read_layer(model: Classifier, layer: str | None, asks: str) -> str:
 
 def layer_maps(
     model: Classifier, batch: Batch, layer: str, space: Space = "logit"
-) -> tuple[Float[Tensor, "batch channel h w"], PerImage]:
+) -> tuple[FeatureMaps, PerImage]:
     """Return the maps that a layer gives of each image, and the targets' scores.
 
     In fp32, whatever the model's precision; the maps as ``Classifier.feature_maps`` reads them.
@@ -56,7 +60,7 @@ def layer_gradients(
     batch: Batch,
     layer: str,
     objective: Callable[[Float[Tensor, "batch output"]], PerImage] | None = None,
-) -> tuple[Float[Tensor, "batch channel h w"], Float[Tensor, "batch channel h w"]]:
+) -> tuple[FeatureMaps, FeatureMaps]:
     """Return the maps that a layer gives of each image, and the gradient at them.
 
     All in one pass, in fp32; the maps as ``Classifier.feature_maps`` reads them.
@@ -66,11 +70,45 @@ def layer_gradients(
 
     Cost: one forward and one backward pass.
     """
-    with torch.enable_grad(), outputs_kept([model.module(layer)]) as kept:
-        logits = model(batch.images.detach().clone().requires_grad_())
-        read = objective or (lambda logits: model.read(logits, batch.targets, "logit"))
-        gradient = torch.autograd.grad(read(logits).sum(), kept[0])[0]
-    return model.feature_maps(kept[0].detach()), model.feature_maps(gradient)
+    output, logits = layer_logits(model, batch, layer)
+    read = objective or (lambda logits: model.read(logits, batch.targets, "logit"))
+    with torch.enable_grad():
+        return maps_and_gradients(model, output, read(logits))
+
+
+def layer_logits(
+    model: Classifier, batch: Batch, layer: str
+) -> tuple[Tensor, Float[Tensor, "batch output"]]:
+    """Return what a layer gives at its first use, and the logits, with a graph between the two.
+
+    What stands before the layer is passed without a graph, if no weight wants a gradient. The
+    network goes on with a copy, so that an operation in place behind the layer overwrites nothing.
+    Cost: one forward pass.
+    """
+    model = gradient_model(model, layer)
+    seen: list[Tensor] = []
+
+    def begin(output: Tensor) -> Tensor:
+        if seen:
+            return output
+        seen.append(output.detach().requires_grad_())
+        return seen[0].clone()
+
+    with torch.enable_grad(), _hooked(model, layer, begin):
+        logits = model(batch.images.detach())
+    return seen[0], logits
+
+
+def maps_and_gradients(
+    model: Classifier, output: Tensor, objective: PerImage
+) -> tuple[FeatureMaps, FeatureMaps]:
+    """Return a layer's output and the gradient there as maps; the graph is gone afterwards.
+
+    Cost: one backward pass.
+    """
+    with torch.enable_grad():
+        gradient = torch.autograd.grad(objective.sum(), output)[0]
+    return model.feature_maps(output.detach()), model.feature_maps(gradient)
 
 
 @contextmanager

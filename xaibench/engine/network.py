@@ -32,7 +32,7 @@ class ForwardNetwork:
 
     def __init__(self, model: Classifier, backend: BackendName | None = None) -> None:
         self._model = weakref.proxy(model)  # which it lives as long as; see _NETWORKS
-        self._net = self._copy() if _plain(model) else None
+        self._net = self._copy() if plain(model) else None
         self._backend = BACKENDS[backend or model.backend]
         self._compiled = None
         if self._net:
@@ -160,10 +160,10 @@ def _state(model: Classifier) -> tuple:
     tables = (table for m in modules for table in (m._parameters, m._buffers))
     tensors = [(id(t), t._version) for table in tables for t in table.values() if t is not None]
     modes = [module.training for module in modules]
-    return model.precision, model.backend, _plain(model, modules), modes, tensors
+    return model.precision, model.backend, plain(model, modules), modes, tensors
 
 
-def _plain(model: Classifier, modules: Sequence[nn.Module] | None = None) -> bool:
+def plain(model: Classifier, modules: Sequence[nn.Module] | None = None) -> bool:
     """Say whether nothing would be missed if a copy of the network did the passes."""
     modules = modules or list(model.modules())
     own = ("__call__", "forward", "logits", "score", "read")

@@ -34,7 +34,7 @@ class Explanation:
         statuses: one an image: ``ok``, ``constant`` (says nothing, scores as a random one), or
             ``nan`` (has values that are not finite, is never scored).
         passes: images passed forward and backward, over the whole batch.
-        seconds: wall time.
+        seconds: wall time, with what gradients that it shares with others took when they were made.
     """
 
     maps: Maps
@@ -114,12 +114,13 @@ class Explainer(ABC):
     def __call__(self, model: Classifier, batch: Batch) -> Explanation:
         """Explain a batch: checks what comes back, counts passes and time, restores the model."""
         before = model.passes.copy()
-        begun = time.perf_counter()
+        kept = batch.block()[0].gradients
+        lent, begun = kept.lent_seconds, time.perf_counter()
         with model.as_found():
             maps = self.attribute(model, batch)
         if maps.is_cuda:
             torch.cuda.synchronize()
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - begun + kept.lent_seconds - lent
         wanted = (len(batch), *batch.images.shape[2:])
         if tuple(maps.shape) != wanted:
             raise PluginError(f"{self.name}: maps of shape {tuple(maps.shape)}, must be {wanted}")

@@ -11,7 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from xaibench.engine import Batch, Maps, layer_gradients, layer_maps, maps_in_batches
+from xaibench.engine import (
+    Batch,
+    Maps,
+    block_layer_gradients,
+    block_layer_maps,
+    maps_in_batches,
+)
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer
 from xaibench.models.base import Classifier, PassCount
@@ -40,7 +46,8 @@ class GradCam(Explainer):
     Tokens of a transformer are read as the map of their patches, without class and register
     tokens; the default is the last layer whose patches still reach the head, in a ViT that reads
     its class token the last block's ``norm1``.
-    Cost: one forward and one backward pass. Source: Selvaraju et al. 2017, equations 1 and 2.
+    Cost: one forward and one backward pass, made once for all of the family that read one layer.
+    Source: Selvaraju et al. 2017, equations 1 and 2.
     """
 
     needs = ("gradients", "feature maps")
@@ -89,10 +96,10 @@ class GradCam(Explainer):
         layer = self._layer(model)
         cam = _VARIANTS[self.variant](model, [], reshape_transform=model.feature_maps)
         if cam.uses_gradients:
-            kept, at = layer_gradients(model, batch, layer)
+            kept, at = block_layer_gradients(model, batch, layer)
             gradients = at.cpu().numpy()
         else:
-            (kept, _), gradients = layer_maps(model, batch, layer), None
+            kept, gradients = block_layer_maps(model, batch, layer), None
         maps = cam.get_cam_image(
             batch.images, None, None, kept.cpu().numpy(), gradients, eigen_smooth=False
         )

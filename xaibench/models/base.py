@@ -17,7 +17,7 @@ from xaibench.errors import UserError
 from xaibench.networks.map_layers import reaching
 from xaibench.networks.origin import Origin
 from xaibench.networks.tokens import NoMapError, TokenGrid
-from xaibench.types import BackendName, Head, PassCount, Precision, Space, Task
+from xaibench.types import BackendName, Gradients, Head, PassCount, Precision, Space, Task
 
 # What a hook registration is kept in, on every module; taken from torch.nn.Module.
 HOOK_TABLES = (
@@ -59,6 +59,7 @@ class Classifier(nn.Module):
         origin: what was noticed when it was built, which a run says.
         batch_size: images in one pass of the masking engine.
         precision: of the masking engine's passes; gradients are always taken in fp32.
+        gradients: what the engine's gradients are taken through.
         backend: what the engine's passes run through, ``speedup`` times as fast as eager PyTorch.
     """
 
@@ -85,6 +86,7 @@ class Classifier(nn.Module):
         batch_size: int = 64,
         precision: Precision = "fp32",
         backend: BackendName = "eager",
+        gradients: Gradients = "exact",
     ) -> None:
         super().__init__()
         self.net = net
@@ -98,6 +100,7 @@ class Classifier(nn.Module):
         self.batch_size = batch_size
         self.precision: Precision = precision
         self.backend: BackendName = backend
+        self.gradients: Gradients = gradients
         self.speedup = 1.0
         self.passes = PassCount()
         # Not persistent: they belong to the architecture, and a checkpoint holds only weights.

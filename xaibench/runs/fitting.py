@@ -155,7 +155,7 @@ def trained_model(
     model = model.to(device=place.device, memory_format=torch.channels_last).eval()
     automatic = config.batch_size == "auto"
     model.batch_size = automatic_batch_size(model) if automatic else config.batch_size
-    model.precision = config.precision
+    model.precision, model.gradients = config.precision, config.gradients
     for name, explainer in config.explainers.items():
         try:
             explainer.admit(model)

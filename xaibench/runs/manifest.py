@@ -62,6 +62,7 @@ def describe(
         "protocols": protocols,
         "engine": {
             "precision": config.precision,
+            "gradients": config.gradients,
             "tf32": False,  # see device.reproducible
             **_backend(config, first.fitted[0].choice),
             "batch_size": model.batch_size,

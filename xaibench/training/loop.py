@@ -19,6 +19,7 @@ from xaibench.models.base import Classifier
 from xaibench.progress import Advance, Progress, SilentProgress
 from xaibench.randomness import image_seed
 from xaibench.training.augment import augment
+from xaibench.training.casting import Casting
 from xaibench.training.checkpoint import (
     Checkpoint,
     MissingCheckpointError,
@@ -131,16 +132,12 @@ class _Run:
         model = self.model
         self.optimizer = optimizer_for(self.options, self.freezing.trainable)
         self.on_gpu = model.device.type == "cuda"
-        self.half = torch.bfloat16
-        if self.on_gpu and torch.cuda.get_device_capability(model.device) < (8, 0):
-            self.half = torch.float16  # older GPUs only emulate bfloat16
-        scaled = self.on_gpu and self.half == torch.float16
-        self.scaler = torch.amp.GradScaler("cuda", enabled=scaled)
+        self.casting = Casting.of(model.device, self.options)
         self.running = Running(model.device)
         self.parts = {
             "model": model.net,
             "optimizer": self.optimizer,
-            "scaler": self.scaler,
+            "scaler": self.casting.scaler,
             "running": self.running,
         }
         self.failed_at = torch.full((), -1, device=model.device)
@@ -235,14 +232,11 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(options, step, self.plan.total, monitored)
         images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, self.half, enabled=self.on_gpu):
+        with self.casting.autocast():
             logits = self.model(images)
         logits = logits.float()
         loss = self.loss(logits, self.train_labels[there(rows)])
-        self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        self.casting.step(loss, self.optimizer)
         self.running.add(loss, logits, rows)
         fails = ~loss.detach().isfinite() & (self.failed_at < 0)
         self.failed_at = torch.where(fails, step + 1, self.failed_at)

@@ -54,6 +54,9 @@ class TrainingOptions(BaseModel):
     epochs: NonNegativeInt = Field(10, description="at most; 0: nothing is trained, only scored")
     max_steps: PositiveInt | None = Field(None, description="ends training before the last epoch")
     batch_size: PositiveInt = 64
+    precision: Literal["auto", "fp32"] = Field(
+        "auto", description="auto: half on a GPU, by automatic casting, and fp32 elsewhere"
+    )
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(3e-4, gt=0)
     weight_decay: NonNegativeFloat = Field(1e-4, description="decoupled for adamw, L2 for sgd")

@@ -25,7 +25,14 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xaibench.engine import Batch, Maps, layer_gradients, layer_maps, maps_in_batches, read_layer
+from xaibench.engine import (
+    Batch,
+    Maps,
+    block_layer_gradients,
+    block_layer_maps,
+    maps_in_batches,
+    read_layer,
+)
 from xaibench.engine.seeding import seeded
 from xaibench.errors import UserError
 from xaibench.explainers.base import Explainer, Need
@@ -99,19 +106,18 @@ class PackageMap(LayerMap):
         """Say whether the weighted maps become one by their first principal component."""
         return False
 
-    def objective(
-        self, model: Classifier, batch: Batch, logits: Float[Tensor, "batch output"]
-    ) -> Float[Tensor, " batch"]:
-        """Return what is differentiated."""
-        return model.read(logits, batch.targets, "logit")
+    def maps_and_gradients(
+        self, model: Classifier, batch: Batch, layer: str
+    ) -> tuple[FeatureMaps, FeatureMaps]:
+        """Return a layer's maps, and the gradient of what is differentiated there."""
+        return block_layer_gradients(model, batch, layer)
 
     def small(self, model: Classifier, batch: Batch) -> Small:
         layer = self.layer_name(model)
         if self.reads_gradients:
-            objective = partial(self.objective, model, batch)
-            maps, gradients = layer_gradients(model, batch, layer, objective)
+            maps, gradients = self.maps_and_gradients(model, batch, layer)
         else:
-            maps, _ = layer_maps(model, batch, layer)
+            maps = block_layer_maps(model, batch, layer)
             gradients = maps  # of which nothing but the shape may be asked
         return self.combined(self.made(model, layer), batch, maps, gradients)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import pytorch_grad_cam as package
@@ -13,8 +14,8 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.model_targets import FinerWeightedTarget
 from torch import Tensor
 
-from xaibench.engine import Batch
-from xaibench.explainers.cam_.base import WeightedMap, check_other_class, columns
+from xaibench.engine import Batch, layer_gradients
+from xaibench.explainers.cam_.base import FeatureMaps, WeightedMap, check_other_class, columns
 from xaibench.models.base import Classifier
 from xaibench.registry import register
 
@@ -58,7 +59,12 @@ class FinerCam(WeightedMap):
         cam.activations_and_grads.release()
         return cam
 
-    def objective(
+    def maps_and_gradients(
+        self, model: Classifier, batch: Batch, layer: str
+    ) -> tuple[FeatureMaps, FeatureMaps]:
+        return layer_gradients(model, batch, layer, partial(self._objective, model, batch))
+
+    def _objective(
         self, model: Classifier, batch: Batch, logits: Float[Tensor, "batch output"]
     ) -> Float[Tensor, " batch"]:
         scores, own = columns(model, logits), batch.targets[:, None]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from captum.attr import InputXGradient as Peer
 
-from xaibench.engine import Batch, Pixels
+from xaibench.engine import Batch, Pixels, block_image_gradients
 from xaibench.explainers.captum.base import (
     Attributions,
     PixelAttribution,
@@ -24,8 +24,8 @@ class InputXGradient(PixelAttribution):
     """Gradient of the score times the image in [0, 1]: x df / dx, signed.
 
     ``channels``: ``sum`` (signed), ``mean_abs`` or ``max_abs``; captum leaves them apart.
-    Cost: one forward and one backward pass. Source: Shrikumar et al. 2016, "Not just a black
-    box", section 3.
+    Cost: one forward and one backward pass, made once for all that ask for this gradient. Source:
+    Shrikumar et al. 2016, "Not just a black box", section 3.
     """
 
     space: Space = "logit"
@@ -39,4 +39,5 @@ class InputXGradient(PixelAttribution):
 
     def attributions(self, model: Classifier, batch: Batch) -> Attributions:
         peer = Peer(score_function(model, self.space))
+        peer.gradient_func = lambda *_: (block_image_gradients(model, batch, self.space),)
         return peer.attribute(inputs(batch), additional_forward_args=(batch.targets,))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from captum.attr import Saliency as Peer
 
-from xaibench.engine import Batch, Pixels
+from xaibench.engine import Batch, Pixels, block_image_gradients
 from xaibench.explainers.captum.base import (
     Attributions,
     Channels,
@@ -26,8 +26,8 @@ class Saliency(PixelAttribution):
 
     ``channels``: ``max_abs`` as in the paper, or ``mean_abs`` (both not negative), or ``sum``,
     signed. captum takes absolute values by default and leaves the channels apart.
-    Cost: one forward and one backward pass. Source: Simonyan et al. 2014, "Deep inside
-    convolutional networks", section 3.1.
+    Cost: one forward and one backward pass, made once for all that ask for this gradient. Source:
+    Simonyan et al. 2014, "Deep inside convolutional networks", section 3.1.
     """
 
     channels: Channels = "max_abs"
@@ -42,4 +42,5 @@ class Saliency(PixelAttribution):
 
     def attributions(self, model: Classifier, batch: Batch) -> Attributions:
         peer = Peer(score_function(model, self.space))
+        peer.gradient_func = lambda *_: (block_image_gradients(model, batch, self.space),)
         return peer.attribute(inputs(batch), abs=False, additional_forward_args=(batch.targets,))
