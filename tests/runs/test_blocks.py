@@ -64,6 +64,7 @@ def maker_of(split: Split, seed: int = 0, segmenter: Segmenter | None = None) ->
         dataset_mean=np.full(split.images(np.array([0])).shape[-1], 0.5, np.float32),
         references=reference_images(split, seed, at_most=2),
         segments=SegmentOptions(n_segments=6),
+        shares=False,
         seed=seed,
         device=torch.device("cpu"),
         segmenter=segmenter or Segmenter(),
