@@ -66,7 +66,7 @@ def rise(model: Classifier, batch: Batch, explainer: Rise) -> Tensor:
     for i, image in enumerate(batch.images):
         masks = _grids(explainer.random_masks(batch.take([i])))
         fill = batch.dataset_mean[:, None, None]
-        copies = (image * m + fill * (1 - m) for m in masks[:, :, None].split(model.batch_size))
+        copies = (image * m + fill * (1 - m) for m in masks.split(model.batch_size))
         target = batch.targets[i : i + 1]
         scores = torch.cat([model.score(c, target.expand(len(c)), "prob") for c in copies])
         maps[i] = (scores[:, None, None] * masks[:, 0]).sum(0) / (len(masks) * explainer.keep)

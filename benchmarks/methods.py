@@ -163,7 +163,7 @@ def integrated_gradients(subject: Subject) -> Method:
         f"captum IntegratedGradients, {OUR_BATCHES}",
         "captum",
         lambda b: peer_explainers.captum_integrated_gradients(subject, b, subject.model.batch_size),
-        note="the same code underneath",
+        note="compared: maps",
     )
     ours = maps_of(IntegratedGradients(size.path))
     said = f"{size.path} points, black, logit"
