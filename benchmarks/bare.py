@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from statistics import median
 
 import torch
 from torch import Tensor
 
+from benchmarks.timing import alternate, timed
 from xaibench.engine.backends import BACKENDS
 from xaibench.engine.network import ForwardNetwork
 from xaibench.models.base import Classifier
 from xaibench.types import BackendName
 
 _ROUNDS = 5
-
-
-def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Return the wall seconds of some work, all that it queued on the device included."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    begun = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begun
 
 
 class Bare:
@@ -55,7 +45,7 @@ class Bare:
         self._images = images[rows].contiguous(memory_format=torch.channels_last)
         self._batches = 1
         networks = among or bare_networks(model)
-        seconds = self.seconds(networks)
+        seconds = self._seconds(networks)
         self.backend = min(seconds, key=seconds.__getitem__)
         self._network = networks[self.backend]
         work = self.both if backward else self.forward
@@ -64,14 +54,12 @@ class Bare:
         self._batches = max(1, math.ceil(self.AT_LEAST / once))
         self.count = self._batches * size
 
-    def seconds(self, networks: Mapping[str, ForwardNetwork]) -> dict[str, float]:
+    def _seconds(self, networks: Mapping[str, ForwardNetwork]) -> dict[str, float]:
         """Return the median seconds of a full batch through each network, in turns."""
-        found: dict[str, list[float]] = {name: [] for name in networks}
-        for number in range(_ROUNDS + 1):
-            for name, network in networks.items():
-                passed = timed(lambda network=network: self._pass(network), self._images.device)
-                if number:  # the first one compiles
-                    found[name].append(passed)
+        passes = {name: partial(self._pass, network) for name, network in networks.items()}
+        for compile_it in passes.values():
+            compile_it()
+        found = alternate(passes, _ROUNDS, self._images.device)
         return {name: median(each) for name, each in found.items()}
 
     def forward(self) -> None:
@@ -90,14 +78,11 @@ class Bare:
             network.logits(self._images)
 
 
-def bare_networks(
-    model: Classifier, names: Sequence[BackendName] | None = None
-) -> dict[BackendName, ForwardNetwork]:
-    """Return name -> the model's network through each backend that the machine has.
-
-    Args:
-        names: of backends; by default those that are made within seconds.
-    """
-    names = names or [name for name, backend in BACKENDS.items() if backend.quick]
-    usable = [n for n in names if not BACKENDS[n].lacking(model.device.type, model.precision)]
+def bare_networks(model: Classifier) -> dict[BackendName, ForwardNetwork]:
+    """Return name -> the model's network through each backend that is made within seconds."""
+    usable = (
+        name
+        for name, backend in BACKENDS.items()
+        if backend.quick and not backend.lacking(model.device.type, model.precision)
+    )
     return {name: ForwardNetwork(model, name) for name in usable}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 import torch
 from torch import Tensor
 
-from benchmarks.bare import Bare, timed
+from benchmarks.bare import Bare
+from benchmarks.timing import alternate
 from xaibench.models.base import Classifier, PassCount
 
 OURS = "xaibench"
@@ -111,23 +112,6 @@ def limit(passes: PassCount, forward: float, both: float | None) -> float:
     """
     backward = passes.backward if both is not None else 0
     return (passes.forward - backward) * forward + backward * (both or 0.0)
-
-
-def alternate(
-    entrants: Mapping[str, Callable[[], object]],
-    repeats: int,
-    device: torch.device,
-    after_round: Callable[[int], None] = lambda done: None,
-) -> dict[str, list[float]]:
-    """Return the seconds of each entrant in each round; each round begins with another one."""
-    names = list(entrants)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(repeats):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            seconds[name].append(timed(entrants[name], device))
-        after_round(number + 1)
-    return seconds
 
 
 def compete(

@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import partial
 
 from benchmarks import whole
-from benchmarks.bare import timed
 from benchmarks.stage import Stage
 from benchmarks.standard import explainers, metrics
 from benchmarks.tables import markdown
+from benchmarks.timing import timed
 from xaibench.config.sections import SegmentOptions
 from xaibench.engine.costs import peak_memory
 from xaibench.segmentation.segmenter import Segmenter, workers_beside

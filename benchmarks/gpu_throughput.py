@@ -9,9 +9,9 @@ from functools import partial
 
 import torch
 
-from benchmarks.bare import timed
 from benchmarks.stage import Stage
 from benchmarks.tables import markdown
+from benchmarks.timing import timed
 from xaibench.engine import RankMasks, fill_images, masked_scores
 from xaibench.engine.batch import Batch
 from xaibench.engine.network import forward_network

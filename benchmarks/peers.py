@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
 
-from benchmarks.bare import Bare
+from benchmarks.bare import Bare, bare_networks
 from benchmarks.contest import OURS, Contestant, compete
 from benchmarks.method import HALF, Method
 from benchmarks.methods import METHODS, methods
@@ -23,6 +23,7 @@ from benchmarks.records import Record, row
 from benchmarks.sizes import QUICK, SIZES, Size, on_gpu
 from benchmarks.subjects import Subject, subject
 from benchmarks.tables import line
+from xaibench.engine.network import ForwardNetwork
 from xaibench.types import BackendName
 
 # Seconds of each method beside one another, roughly.
@@ -55,12 +56,13 @@ def measure(
         say(str(its.choice))
         say(_columns(["method", "implementation", "s/image", "passes", "× limit", "× ours",
                       "difference", "note"]))  # fmt: skip
+        networks = bare_networks(its.model)  # compiled once for all methods
         for name in names:
             if out_of_time():
                 say(f"{name}: left out, the time is spent")
                 continue
             method = methods(its)[name]()
-            measured = _method_rows(its, method, device, repeats, wanted)
+            measured = _method_rows(its, method, networks, device, repeats, wanted)
             record.add_rows(measured)
             rows += measured
             for each in measured:
@@ -72,12 +74,13 @@ def measure(
 def _method_rows(
     its: Subject,
     method: Method,
+    networks: Mapping[BackendName, ForwardNetwork],
     device: torch.device,
     repeats: int,
     wanted: Callable[[Contestant], bool],
 ) -> list[dict]:
     contestants = [c for c in method.contestants if c.name == OURS or wanted(c)]
-    bare = Bare(its.model, its.batch.images, backward=method.backward)
+    bare = Bare(its.model, its.batch.images, backward=method.backward, among=networks)
     contest = compete(contestants, bare, repeats, device, backward=method.backward)
     return [row(its, method, result, contest) for result in contest.results]
 

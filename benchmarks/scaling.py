@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.bare import timed
 from benchmarks.sizes import QUICK, SIZES
 from benchmarks.subjects import ROOT, subject
 from benchmarks.tables import markdown
+from benchmarks.timing import timed
 from xaibench.engine.costs import peak_memory
 from xaibench.explainers.superpixel_occlusion import SuperpixelOcclusion
 from xaibench.metrics.deletion import Deletion

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from benchmarks.bare import Bare, timed
+from benchmarks.bare import Bare
 from benchmarks.contest import limit
 from benchmarks.standard import explainers, metrics
 from benchmarks.subjects import Subject
 from benchmarks.tables import markdown
+from benchmarks.timing import timed
 from xaibench.config.sections import SegmentOptions
 from xaibench.runs.cells import scored_together
 from xaibench.runs.rows import Block

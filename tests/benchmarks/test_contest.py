@@ -12,12 +12,12 @@ from benchmarks.bare import Bare
 from benchmarks.contest import (
     OURS,
     Contestant,
-    alternate,
     compete,
     largest_difference,
     limit,
     median_ratio,
 )
+from benchmarks.timing import alternate
 from xaibench.checks.stage import toy_batch, toy_model
 from xaibench.models.base import PassCount
 

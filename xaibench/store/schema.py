@@ -57,12 +57,12 @@ LEDGER = pa.schema(
 )
 """One row for each training seed, explainer and metric, over all blocks: images that it asked the
 model (and the twin, or others that it compares with) to pass forward; those that were passed; those
-that were not, since the block knew their scores (``engine.block_scores``); and backward passes,
-which are never shared. ``asked = computed + shared``. Without a metric: making the maps, of all
-draws. Without an explainer: a metric that needs no map. Without both: scores that all methods of a
-block share and that are counted for nobody, such as that of the unmasked image. Metrics see the
-maps of several explainers at once (``cells.scored_together``), and what that took is divided among
-them by their maps."""
+that were not, since the block knew their scores (``engine.block_scores``); and backward passes as
+they were asked for, gradients that a block shares for each that asked. ``asked = computed +
+shared``. Without a metric: making the maps, of all draws. Without an explainer: a metric that needs
+no map. Without both: scores that all methods of a block share and that are counted for nobody, such
+as that of the unmasked image. Metrics see the maps of several explainers at once
+(``cells.scored_together``), and what that took is divided among them by their maps."""
 
 _NUMBERS = pa.list_(pa.float64())
 CURVES = pa.schema(
