@@ -4,8 +4,9 @@ PYTHON ?= python3
 CONFIG ?= configs/pcam_resnet18.yaml
 VENV   := .venv
 BIN    := $(VENV)/bin
-# A process a core, a file of tests at a time; nothing can be timed so.
-SIDE_BY_SIDE := -n auto --dist loadfile --benchmark-disable
+# A process a core, a file of tests at a time; nothing can be timed so. A process that dies ends
+# the suite, which else may wait for it for ever.
+SIDE_BY_SIDE := -n auto --dist loadfile --max-worker-restart 0 --benchmark-disable
 
 .PHONY: run test test-slow lint docs bench clean
 

@@ -123,8 +123,7 @@ dataset:
   use: pcam
   when_missing: synthesize
   synthetic: {root: data, train: 40, valid: 20, test: 20}
-# Of 8 channels the backward pass in channels_last ends the process on some processors (oneDNN).
-model: {use: gap_cnn, width: 16}
+model: {use: gap_cnn, width: 8}
 training: {epochs: 1, batch_size: 32}
 explainers: {random: {draws: 1}, edge: , grad_cam: }
 metrics: {deletion: {steps: 4}, mass_accuracy: }

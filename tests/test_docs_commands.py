@@ -21,7 +21,7 @@ PAGES = [
 # What makes a config of the documentation small: the command is what is tried, not the config.
 SMALL = """
 dataset={use: pcam, root: null, when_missing: synthesize, synthetic: DRAWN}
-model={use: gap_cnn, width: 16}
+model={use: gap_cnn, width: 8}
 training={epochs: 1, batch_size: 32, learning_rate: 0.01}
 images={count: 4}
 explainers={random: {draws: 1}, edge: , grad_cam: }

@@ -93,6 +93,26 @@ print([event for event in asked if event != "socket.gethostname"])
     assert done.stdout.strip() == "[]"
 
 
+@needs_openvino
+def test_a_signal_is_survived_after_networks_are_gone():
+    code = """
+import faulthandler, gc, signal
+faulthandler.enable()  # gives a stack for signals too, as pytest does
+import torch
+from xaibench.engine.backends import BACKENDS
+for side in (8, 12):
+    made = BACKENDS["openvino"].compiled(torch.nn.Conv2d(3, 2, 3))
+    for wide in (side, 2 * side):
+        made(torch.rand(2, 3, wide, wide).to(memory_format=torch.channels_last))
+del made
+gc.collect()
+signal.signal(signal.SIGALRM, lambda *_: print("survived"))
+signal.raise_signal(signal.SIGALRM)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "survived")
+
+
 def test_where_a_backend_cannot_be_used_it_says_why():
     openvino, graph = BACKENDS["openvino"], BACKENDS["cuda_graph"]
     assert openvino.lacking("cuda", "fp32") == "it runs on CPUs, and the model is on cuda"

@@ -22,7 +22,7 @@ dataset:
   use: pcam
   when_missing: synthesize
   synthetic: {root: patches, train: 24, valid: 12, test: 12}
-model: {use: gap_cnn, width: 16}
+model: {use: gap_cnn, width: 8}
 training: {epochs: 1, batch_size: 8}
 explainers: {random: {draws: 2}, grad_cam: }
 metrics: {deletion: {steps: 4}}

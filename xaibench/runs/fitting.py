@@ -15,6 +15,7 @@ from xaibench.engine.backend_choice import Choice
 from xaibench.errors import UserError
 from xaibench.metrics.base import ComparisonMetric
 from xaibench.models.base import Classifier
+from xaibench.networks.layout import training_layout
 from xaibench.progress import Progress
 from xaibench.runs.backends import backend_of
 from xaibench.store.provenance import plugin_version, training_version
@@ -152,7 +153,8 @@ def trained_model(
     model = config.model.build(
         task=data.task, classes=data.classes, channels=data.channels, size=data.size
     )
-    model = model.to(device=place.device, memory_format=torch.channels_last).eval()
+    layout = training_layout(model.net, place.device)
+    model = model.to(device=place.device, memory_format=layout).eval()
     automatic = config.batch_size == "auto"
     model.batch_size = automatic_batch_size(model) if automatic else config.batch_size
     model.precision, model.gradients = config.precision, config.gradients

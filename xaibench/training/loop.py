@@ -16,6 +16,7 @@ from torch import Tensor
 from xaibench.atomic import telling
 from xaibench.errors import UserError
 from xaibench.models.base import Classifier
+from xaibench.networks.layout import training_layout
 from xaibench.progress import Advance, Progress, SilentProgress
 from xaibench.randomness import image_seed
 from xaibench.training.augment import augment
@@ -78,7 +79,7 @@ def fit(
     """
     if options.tensorboard:
         check_tensorboard()
-    model.net.to(memory_format=torch.channels_last)
+    model.net.to(memory_format=training_layout(model.net, model.device))
     checkpoint = Checkpoint.of(data, options, recipe, seed, cache)
     trained = checkpoint.load_finished(model, progress if may_train else SilentProgress())
     if trained is None and not may_train:
@@ -132,6 +133,7 @@ class _Run:
         model = self.model
         self.optimizer = optimizer_for(self.options, self.freezing.trainable)
         self.on_gpu = model.device.type == "cuda"
+        self.layout = training_layout(model.net, model.device)
         self.casting = Casting.of(model.device, self.options)
         self.running = Running(model.device)
         self.parts = {
@@ -231,7 +233,7 @@ class _Run:
         monitored = [row[f"valid_{options.monitor}"] for row in self.state.rows]
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(options, step, self.plan.total, monitored)
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=self.layout)
         with self.casting.autocast():
             logits = self.model(images)
         logits = logits.float()

@@ -12,6 +12,7 @@ import warnings
 from functools import cache
 from importlib.metadata import version
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ class _Compiled:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
-        compiled = library.Core().compile_model(model, "CPU", settings)
+        compiled = _core().compile_model(model, "CPU", settings)
         self._request = compiled.create_infer_request()
         self._shape = images.shape[1:]
 
@@ -86,6 +87,16 @@ class _ChannelsLast(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         return self.net(rows.permute(0, 3, 1, 2))
+
+
+@cache
+def _core() -> Any:
+    """Return the library's core, one for the process and as long as it lives.
+
+    A core gives its thread a stack for signals. The first to go takes away that which the second
+    is left with, and then any signal, Ctrl-C too, ends the process as a segmentation fault.
+    """
+    return _openvino().Core()
 
 
 @cache
