@@ -25,8 +25,9 @@ lint: $(VENV)/.test
 docs: $(VENV)/.test  ## build the documentation into build/docs, which opens from disk
 	$(BIN)/python docs/site/build.py build/docs
 
-bench: $(VENV)/.bench  ## time ours and peers side by side (SIZES=... for another network)
-	$(BIN)/python -m benchmarks.peers --sizes $(or $(SIZES),resnet18_96)
+bench: $(VENV)/.bench  ## time ours and peers side by side, in ten minutes; tables and figure in build/bench
+	$(BIN)/python -m benchmarks.peers --brief --repeats 3 --precision fp32 --minutes 9 --out build/bench \
+		$(if $(SIZES),--sizes $(SIZES))
 
 clean:  ## remove the virtual environment, not the results
 	rm -rf $(VENV)

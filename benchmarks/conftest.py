@@ -11,6 +11,11 @@ from benchmarks.subjects import Subject, subject
 IMAGES = 4
 
 
+def pytest_benchmark_update_machine_info(config, machine_info) -> None:
+    """What is committed names the processor, not the machine."""
+    machine_info.pop("node", None)
+
+
 @pytest.fixture(scope="session")
 def its() -> Subject:
     return subject(SIZES["resnet18_96"], IMAGES, torch.device("cpu"))

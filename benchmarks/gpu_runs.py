@@ -68,7 +68,7 @@ def whole_run(stage: Stage) -> dict[str, object]:
 
 
 def memory(stage: Stage) -> dict[str, object]:
-    """Return time and peak memory at two numbers of images, each in a fresh process."""
+    """Return time and peak memory as a run grows, each amount in a fresh process."""
     if stage.tiny:
-        return scaling.compare("quick_rgb", (2, 4), 8, stage.device)
-    return scaling.compare("resnet18_96", (64, 512), 48, stage.device)
+        return scaling.quick(stage.device)
+    return scaling.compare("resnet18_96", stage.device, {"images": (64, 512)})

@@ -1,11 +1,12 @@
 """Time ours and every peer side by side, and compare what they return.
 
-python -m benchmarks.peers [--sizes resnet18_96] [--methods lime] [--table]
+python -m benchmarks.peers [--sizes resnet18_96] [--methods lime] [--brief] [--table]
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +17,14 @@ import torch
 
 from benchmarks.bare import Bare, bare_networks
 from benchmarks.contest import OURS, Contestant, compete
+from benchmarks.figure import draw
 from benchmarks.method import HALF, Method
 from benchmarks.methods import METHODS, methods
 from benchmarks.recorded import add_arguments, recorded
 from benchmarks.records import Record, row
-from benchmarks.sizes import QUICK, SIZES, Size, on_gpu
+from benchmarks.sizes import QUICK, SIZES, Size, brief, on_gpu
 from benchmarks.subjects import Subject, subject
-from benchmarks.tables import line
+from benchmarks.tables import line, write_page
 from xaibench.engine.network import ForwardNetwork
 from xaibench.types import BackendName
 
@@ -109,9 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns 1 where one of ours failed."""
     options = _parser().parse_args(arguments)
     known = QUICK if options.quick else SIZES
+    ends = time.monotonic() + 60 * options.minutes
     with recorded(options) as (device, record):
-        on_cuda = device.type == "cuda"
-        fitted = on_gpu if on_cuda else lambda size: size
+        fitted = on_gpu if device.type == "cuda" else brief if options.brief else lambda size: size
         rows = measure(
             [_changed(fitted(known[name]), options) for name in options.sizes or known],
             options.methods or METHODS,
@@ -120,7 +122,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             repeats=options.repeats,
             wanted=lambda contestant: _wanted(contestant, options),
             backend=options.backend,
+            out_of_time=lambda: time.monotonic() > ends,
         )
+        draw(record.content, record.path.with_suffix(".png"))
+        if options.out:  # a folder of results alone has its tables in the page of benchmarks
+            write_page(record.content, record.path.with_suffix(".md"))
     ours = [r for r in rows if r["implementation"].startswith(OURS)]
     return int(any(not r["seconds"] for r in ours))
 
@@ -148,6 +154,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=int, help="of a repetition of each method")
     parser.add_argument("--samples", type=int, help="of LIME")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--brief", action="store_true", help="a tenth of the work of each method")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing after them")
     parser.add_argument("--precision", choices=("fp32", "bf16", "both"), default="both")
     parser.add_argument(
         "--backend", choices=["auto", *get_args(BackendName)], default="auto", help="of ours"

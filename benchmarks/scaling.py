@@ -1,8 +1,9 @@
-"""Seconds an image and peak memory at two numbers of images, each in a fresh process.
+"""Seconds and peak memory of deletion as a run grows, each amount of work in a fresh process.
 
-Images come in blocks, as a run takes them: the same ones again and again.
+Images come in blocks, as a run takes them: the same ones again and again. What grows is the number
+of images, of steps of the curve, of explainers whose maps are scored, or of pixels along a side.
 
-python -m benchmarks.scaling --method deletion --images 256
+python -m benchmarks.scaling --images 256
 """
 
 from __future__ import annotations
@@ -11,75 +12,119 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
+from benchmarks.bare import Bare
+from benchmarks.contest import limit
 from benchmarks.sizes import QUICK, SIZES
-from benchmarks.subjects import ROOT, subject
-from benchmarks.tables import markdown
+from benchmarks.subjects import ROOT, Subject, subject
+from benchmarks.tables import markdown, number
 from benchmarks.timing import timed
 from xaibench.engine.costs import peak_memory
-from xaibench.explainers.superpixel_occlusion import SuperpixelOcclusion
 from xaibench.metrics.deletion import Deletion
 
-METHODS = ("deletion", "superpixel_occlusion")
 _BLOCK = 16  # images; see xaibench.runs.blocks.blocks_of
 
 
-def one(size_name: str, method: str, images: int, steps: int, device: torch.device) -> dict:
-    """Return seconds and peak memory of a method on so many images, block by block."""
-    its = subject((SIZES | QUICK)[size_name], min(images, _BLOCK), device)
+@dataclass(frozen=True)
+class Load:
+    """An amount of work: ``pixels`` along a side of each image."""
 
-    def work(count: int) -> None:
-        for first in range(0, count, _BLOCK):
-            batch = its.fresh(min(_BLOCK, count - first))
-            if method == "deletion":
-                Deletion(steps).score(its.model, batch, its.maps[: len(batch)])
-            else:
-                SuperpixelOcclusion()(its.model, batch)
+    images: int = 16
+    steps: int = 48
+    explainers: int = 1
+    pixels: int = 96
 
-    work(min(images, _BLOCK))
+    @property
+    def options(self) -> list[str]:
+        return [word for name, value in asdict(self).items() for word in (f"--{name}", str(value))]
+
+
+AXES = {
+    "images": (16, 64, 256),
+    "steps": (24, 96, 384),
+    "explainers": (1, 4, 16),
+    "pixels": (64, 128, 224),
+}
+"""What grows, and its amounts."""
+
+
+def one(size_name: str, load: Load, device: torch.device) -> dict[str, object]:
+    """Return what a load takes in this process: seconds, passes, those as bare ones, and memory."""
+    size = replace((SIZES | QUICK)[size_name], pixels=load.pixels)
+    its = subject(size, min(load.images, _BLOCK), device, "auto")
+    _score(its, replace(load, images=min(load.images, _BLOCK), explainers=1))
+    bare = Bare(its.model, its.batch.images, backward=False)
+    before = its.model.passes.copy()
+    floor = [timed(bare.forward, device) / bare.count]
     with peak_memory(device) as peak:
-        seconds = timed(lambda: work(images), device)
-    return {
-        "method": method,
-        "images": images,
-        "seconds_an_image": seconds / images,
+        seconds = timed(lambda: _score(its, load), device)
+    passes = its.model.passes.since(before)
+    passes.forward -= bare.count
+    floor.append(timed(bare.forward, device) / bare.count)
+    return asdict(load) | {
+        "seconds": seconds,
+        "passes": passes.forward,
+        "limit": limit(passes, sum(floor) / 2, None),
         "peak_bytes": peak.bytes,
     }
 
 
+def _score(its: Subject, load: Load) -> None:
+    metric, generator = Deletion(load.steps), torch.Generator().manual_seed(0)
+    for first in range(0, load.images, _BLOCK):
+        count = min(_BLOCK, load.images - first)
+        batch, maps = its.fresh(count), its.maps[:count]
+        for _ in range(load.explainers):
+            metric.score(its.model, batch, maps)
+            # Other orders of the pixels, as distinct as they were.
+            order = torch.randperm(load.pixels**2, generator=generator).to(maps.device)
+            maps = maps.flatten(1)[:, order].view_as(maps)
+
+
 def compare(
-    size_name: str, counts: tuple[int, int], steps: int, device: torch.device
+    size_name: str,
+    device: torch.device,
+    axes: Mapping[str, Sequence[int]] = AXES,
+    start: Load = Load(),
 ) -> dict[str, object]:
-    """Return the section of the JSON file: both numbers of images, method by method."""
+    """Return the section of the JSON file: each axis from ``start`` on, amount by amount."""
     found, rows = [], []
-    for method in METHODS:
-        few, many = (_in_fresh_process(size_name, method, n, steps, device) for n in counts)
-        found += [few, many]
-        slower = many["seconds_an_image"] / few["seconds_an_image"]
-        memory = "–"
-        if few["peak_bytes"] and many["peak_bytes"]:
-            memory = f"{many['peak_bytes'] / few['peak_bytes']:.2f}"
-        cells = [f"{x['seconds_an_image']:.3g}" for x in (few, many)]
-        cells += [_mebibytes(x["peak_bytes"]) for x in (few, many)]
-        rows.append([method, *cells, f"{slower:.2f}", memory])
-    few, many = counts
-    columns = ["method", f"s/image at {few}", f"at {many}", f"peak MiB at {few}", f"at {many}",
-               "× time", "× memory"]  # fmt: skip
-    what = f"{size_name}, deletion of {steps} steps"
-    title = f"**{few} and {many} images, in blocks of {_BLOCK}**, {what}"
-    return {"runs": found, "steps": steps, "table": f"{title}\n\n{markdown(columns, rows)}"}
+    for axis, amounts in axes.items():
+        for amount in amounts:
+            load = replace(start, **{axis: amount})
+            took = _in_fresh_process(size_name, load, device)
+            found.append({"axis": axis} | took)
+            rows.append(
+                [
+                    axis if amount == amounts[0] else "",
+                    str(amount),
+                    str(took["passes"]),
+                    number(took["seconds"]),
+                    number(took["seconds"] / took["passes"] * 1000),
+                    number(took["seconds"] / took["limit"], ".2f"),
+                    _mebibytes(took["peak_bytes"]),
+                ]
+            )
+    columns = ["what grows", "to", "passes", "s", "ms a pass", "× limit", "peak MiB"]
+    said = ", ".join(f"{value} {name}" for name, value in asdict(start).items())
+    title = f"**Growth of deletion**, {size_name}, from {said}, in blocks of {_BLOCK}"
+    return {"runs": found, "table": f"{title}\n\n{markdown(columns, rows)}"}
 
 
-def _in_fresh_process(
-    size_name: str, method: str, images: int, steps: int, device: torch.device
-) -> dict:
+def quick(device: torch.device) -> dict[str, object]:
+    """Return the section of loads so small that they try the flow and say nothing."""
+    axes = {"images": (2, 4), "steps": (16,), "explainers": (2,), "pixels": (48,)}
+    return compare("quick_rgb", device, axes, Load(2, 8, 1, 64))
+
+
+def _in_fresh_process(size_name: str, load: Load, device: torch.device) -> dict:
     words = [
-        *(sys.executable, "-m", "benchmarks.scaling", "--size", size_name, "--method", method),
-        *("--images", str(images), "--steps", str(steps), "--device", str(device)),
-        *("--threads", str(torch.get_num_threads())),
+        *(sys.executable, "-m", "benchmarks.scaling", "--size", size_name, *load.options),
+        *("--device", str(device), "--threads", str(torch.get_num_threads())),
     ]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
@@ -94,16 +139,15 @@ def _mebibytes(count: int | None) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
     parser.add_argument("--size", default="resnet18_96", choices=[*SIZES, *QUICK])
-    parser.add_argument("--method", default="deletion", choices=METHODS)
-    parser.add_argument("--images", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=48)
+    for name, value in asdict(Load()).items():
+        parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    device = torch.device(options.device)
-    print(json.dumps(one(options.size, options.method, options.images, options.steps, device)))
+    load = Load(options.images, options.steps, options.explainers, options.pixels)
+    print(json.dumps(one(options.size, load, torch.device(options.device))))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -36,14 +37,14 @@ def renew(page: Path, results: Path) -> None:
     if not begin or not end:
         raise ValueError(f"{page} lacks the lines {BEGIN} and {END}, in this order")
     files = [p for p in sorted(results.glob("*.json")) if not p.with_suffix(".md").exists()]
-    records = [json.loads(path.read_text()) for path in files]
-    body = "\n\n".join(render(record) for record in records) or "No figures yet."
+    parts = [_with_figure(render(json.loads(p.read_text())), p, page) for p in files]
+    body = "\n\n".join(parts) or "No figures yet."
     write_text(page, f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}")
 
 
 def write_page(record: Mapping, path: Path) -> Path:
     """Write all tables of a record as Markdown; returns the path."""
-    write_text(path, render(record) + "\n")
+    write_text(path, f"{_with_figure(render(record), path, path)}\n")
     return path
 
 
@@ -86,6 +87,17 @@ def line(row: Mapping) -> list[str]:
         number(row["difference"], ".1e"),
         row["note"],
     ]
+
+
+def _with_figure(tables: str, record: Path, page: Path) -> str:
+    """Return a record's tables, the figure that lies beside it below their title."""
+    figure = record.with_suffix(".png")
+    if not figure.exists():
+        return tables
+    title, _, rest = tables.partition("\n\n")
+    where = Path(os.path.relpath(figure, page.parent)).as_posix()
+    alt = "Methods by their time beside bare passes, ours and every peer, a panel for each network"
+    return f"{title}\n\n![{alt}]({where})\n\n{rest}"
 
 
 def _size_table(size: str, rows: Sequence[Mapping]) -> str:

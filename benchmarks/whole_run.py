@@ -46,9 +46,7 @@ def _limit(options: argparse.Namespace, device: torch.device) -> dict[str, objec
 
 
 def _scaling(options: argparse.Namespace, device: torch.device) -> dict[str, object]:
-    if options.quick:
-        return scaling.compare("quick_rgb", (2, 4), 8, device)
-    return scaling.compare("resnet18_96", (32, 256), 48, device)
+    return scaling.quick(device) if options.quick else scaling.compare("resnet18_96", device)
 
 
 def _half(options: argparse.Namespace, device: torch.device) -> dict[str, object]:

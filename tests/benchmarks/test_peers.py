@@ -10,7 +10,7 @@ import pytest
 from benchmarks import peers
 from benchmarks.method import HALF
 from benchmarks.methods import METHODS
-from benchmarks.sizes import QUICK
+from benchmarks.sizes import QUICK, SIZES, brief
 
 TOLERANCE = 1e-4
 
@@ -52,6 +52,28 @@ def test_fp32_alone_leaves_bf16_out(tmp_path):
         *("--repeats", "1"),
     )
     assert HALF not in [r["implementation"] for r in rows]
+
+
+def test_nothing_is_begun_when_the_time_is_spent(tmp_path, capsys):
+    said = ("--sizes", "quick_rgb", "--methods", "superpixel_occlusion", "--minutes", "0")
+    assert peers.main(["--quick", "--out", str(tmp_path), *said]) == 0
+    assert "superpixel_occlusion: left out, the time is spent" in capsys.readouterr().out
+
+
+def test_a_folder_of_its_own_gets_page_and_figure(tmp_path):
+    run(tmp_path, "--sizes", "quick_rgb", "--methods", "superpixel_occlusion", "--repeats", "1",
+        "--peers", "one call", "--precision", "fp32")  # fmt: skip
+    (page,), (figure,) = tmp_path.glob("*.md"), tmp_path.glob("*.png")
+    assert "| superpixel_occlusion | xaibench |" in page.read_text()
+    assert f"]({figure.name})" in page.read_text()
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=lambda size: size.name)
+def test_brief_sizes_keep_what_peers_need(size):
+    few = brief(size)
+    assert few.pixels**2 % few.steps == 0
+    assert few.flip_steps == size.flip_steps
+    assert few.most_images <= size.most_images
 
 
 def test_samples_are_those_asked_for(tmp_path):

@@ -6,7 +6,9 @@ import json
 import math
 
 import pytest
+from PIL import Image
 
+from benchmarks.figure import draw, package
 from benchmarks.records import RESULTS, Record, slug
 from benchmarks.tables import BEGIN, END, number, render, renew
 
@@ -134,3 +136,27 @@ def test_page_without_markers_is_refused(tmp_path):
 @pytest.mark.parametrize(("value", "said"), [(None, "–"), (0.0, "0"), (1.23456, "1.23")])
 def test_number(value, said):
     assert number(value) == said
+
+
+def test_a_machines_figure_is_on_the_page_where_there_is_one(record, tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text(f"{BEGIN}\n{END}\n")
+    renew(page, tmp_path)
+    assert "![" not in page.read_text()
+    assert draw(record.content, record.path.with_suffix(".png")) == tmp_path / "machine.png"
+    renew(page, tmp_path)
+    assert "](machine.png)" in page.read_text()
+    with Image.open(tmp_path / "machine.png") as figure:
+        assert len(figure.convert("RGB").getcolors(2**24)) > 20
+
+
+def test_nothing_is_drawn_of_what_was_not_measured(tmp_path):
+    assert draw({"rows": [MISSING]}, tmp_path / "none.png") is None
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_whose_an_implementation_is():
+    found = {
+        name: package(name) for name in ("xaibench bf16", "Quantus PixelFlipping", "all masks")
+    }
+    assert list(found.values()) == ["xaibench", "Quantus", "loop"]

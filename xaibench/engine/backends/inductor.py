@@ -27,4 +27,7 @@ class Inductor(Backend):
         return f"torch {torch.__version__} (inductor)"
 
     def compiled(self, net: nn.Module) -> Pass:
-        return torch.compile(net, dynamic=False)
+        on_gpu = any(parameter.is_cuda for parameter in net.parameters())
+        # Kernels chosen by trial; graphs are another backend's, whose outputs do not outlive a call.
+        mode = "max-autotune-no-cudagraphs" if on_gpu else None
+        return torch.compile(net, dynamic=False, mode=mode)
