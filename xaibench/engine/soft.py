@@ -41,8 +41,8 @@ def _mixed(
     image: Int[Tensor, " pair"],
     weights: Float[Tensor, "pair height width"],
 ) -> Float[Tensor, "pair channel height width"]:
-    # Normalisation is affine, so that mixing normalised images is mixing images. Weights are written
-    # out for each channel, and images only where there are several: the least memory is touched.
+    # Normalisation is affine, so that mixing normalised images is mixing images. Weights are
+    # written out for each channel, images only where there are several: the least memory.
     ends = [m.permute(0, 2, 3, 1).contiguous() for m in (hidden, clear)]
     if len(clear) > 1:
         ends = [end[image] for end in ends]

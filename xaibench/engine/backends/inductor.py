@@ -28,6 +28,6 @@ class Inductor(Backend):
 
     def compiled(self, net: nn.Module) -> Pass:
         on_gpu = any(parameter.is_cuda for parameter in net.parameters())
-        # Kernels chosen by trial; graphs are another backend's, whose outputs do not outlive a call.
+        # Kernels chosen by trial, without graphs: those are another backend's.
         mode = "max-autotune-no-cudagraphs" if on_gpu else None
         return torch.compile(net, dynamic=False, mode=mode)
