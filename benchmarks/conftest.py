@@ -13,7 +13,8 @@ IMAGES = 4
 
 def pytest_benchmark_update_machine_info(config, machine_info) -> None:
     """What is committed names the processor, not the machine."""
-    machine_info.pop("node", None)
+    for name in ("node", "release"):
+        machine_info.pop(name, None)
 
 
 @pytest.fixture(scope="session")
