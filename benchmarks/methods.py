@@ -265,6 +265,8 @@ _MAKERS = (
     ablation_cam,
 )
 METHODS = tuple(maker.__name__ for maker in _MAKERS)
+BRIEF_METHODS = tuple(name for name in METHODS if name not in ("score_cam", "ablation_cam"))
+"""Without those that pass an image once a channel, as often as the network decides."""
 
 
 def methods(subject: Subject) -> dict[str, Callable[[], Method]]:

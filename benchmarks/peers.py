@@ -19,10 +19,10 @@ from benchmarks.bare import Bare, bare_networks
 from benchmarks.contest import OURS, Contestant, compete
 from benchmarks.figure import draw
 from benchmarks.method import HALF, Method
-from benchmarks.methods import METHODS, methods
+from benchmarks.methods import BRIEF_METHODS, METHODS, methods
 from benchmarks.recorded import add_arguments, recorded
 from benchmarks.records import Record, row
-from benchmarks.sizes import QUICK, SIZES, Size, brief, on_gpu
+from benchmarks.sizes import BRIEF, QUICK, SIZES, Size, brief, on_gpu
 from benchmarks.subjects import Subject, subject
 from benchmarks.tables import line, write_page
 from xaibench.engine.network import ForwardNetwork
@@ -114,9 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ends = time.monotonic() + 60 * options.minutes
     with recorded(options) as (device, record):
         fitted = on_gpu if device.type == "cuda" else brief if options.brief else lambda size: size
+        all_sizes, all_methods = (BRIEF, BRIEF_METHODS) if options.brief else (known, METHODS)
         rows = measure(
-            [_changed(fitted(known[name]), options) for name in options.sizes or known],
-            options.methods or METHODS,
+            [_changed(fitted(known[name]), options) for name in options.sizes or all_sizes],
+            options.methods or all_methods,
             device,
             record,
             repeats=options.repeats,

@@ -113,8 +113,12 @@ def on_gpu(size: Size) -> Size:
     )
 
 
+BRIEF = tuple(name for name in SIZES if name != "lite0_160")
+"""The sizes that are timed in brief: one of each network."""
+
+
 def brief(size: Size) -> Size:
-    """Return the size with so little of each method that all sizes take minutes."""
-    steps = {96: 48, 160: 50, 224: 28}[size.pixels]  # divide the pixels
-    samples = min(size.samples, 96)
-    return replace(size, images=1, lime_images=1, cam_images=4, steps=steps, samples=samples)
+    """Return the size with so little of each method that all networks take minutes."""
+    steps = {96: 48, 160: 50, 224: 14}[size.pixels]  # divide the pixels
+    less = {"images": 1, "lime_images": 1, "cam_images": 4, "samples": 64, "path": 16}
+    return replace(size, steps=steps, **less)
