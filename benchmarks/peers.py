@@ -111,10 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns 1 where one of ours failed."""
     options = _parser().parse_args(arguments)
     known = QUICK if options.quick else SIZES
+    in_brief = options.brief and not options.quick  # which is briefer
     ends = time.monotonic() + 60 * options.minutes
     with recorded(options) as (device, record):
-        fitted = on_gpu if device.type == "cuda" else brief if options.brief else lambda size: size
-        all_sizes, all_methods = (BRIEF, BRIEF_METHODS) if options.brief else (known, METHODS)
+        fitted = on_gpu if device.type == "cuda" else brief if in_brief else lambda size: size
+        all_sizes, all_methods = (BRIEF, BRIEF_METHODS) if in_brief else (known, METHODS)
         rows = measure(
             [_changed(fitted(known[name]), options) for name in options.sizes or all_sizes],
             options.methods or all_methods,
