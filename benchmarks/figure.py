@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import seaborn as sns
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from benchmarks.contest import OURS
+from xaibench.figures.base import grid
 
 _PACKAGES = (OURS, "captum", "lime", "grad-cam", "torchcam", "Quantus", "loop")
 _MARKERS = dict(zip(_PACKAGES, "osDv^PX", strict=True))
@@ -41,12 +41,10 @@ def draw(record: Mapping, path: Path) -> Path | None:
         return None
     sizes, methods = rows["size"].unique(), list(rows["method"].unique())
     colors = dict(zip(_PACKAGES, sns.color_palette("colorblind", len(_PACKAGES)), strict=True))
-    across, down = min(_ACROSS, len(sizes)), -(-len(sizes) // _ACROSS)
+    across, each = min(_ACROSS, len(sizes)), 0.5 + 0.26 * len(methods)
     with sns.axes_style("whitegrid"):
-        side = 1.8 + 2.7 * across, 1.0 + down * (0.5 + 0.26 * len(methods))
-        figure = Figure(side, layout="constrained")
-        panels = list(figure.subplots(down, across, sharey=True, squeeze=False).flat)
-    for axes, size in zip(panels, sizes, strict=False):
+        figure, panels = grid(len(sizes), across, each, 1.0, 1.8 + 2.7 * across, sharey=True)
+    for axes, size in zip(panels, sizes, strict=True):
         own = rows[rows["size"] == size]
         for name in _PACKAGES:
             part = own[own["of"] == name]
@@ -68,8 +66,6 @@ def draw(record: Mapping, path: Path) -> Path | None:
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.tick_params(labelsize=8)
-    for axes in panels[len(sizes) :]:
-        axes.set_axis_off()
     panels[0].set_yticks(range(len(methods)), methods)
     panels[0].set_ylim(len(methods) - 0.5, -0.5)
     present = [n for n in _PACKAGES if (rows["of"] == n).any()]

@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=int, help="of a repetition of each method")
     parser.add_argument("--samples", type=int, help="of LIME")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--brief", action="store_true", help="a tenth of the work of each method")
+    parser.add_argument("--brief", action="store_true", help="little of each method")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing after them")
     parser.add_argument("--precision", choices=("fp32", "bf16", "both"), default="both")
     parser.add_argument(

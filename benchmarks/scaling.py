@@ -58,12 +58,11 @@ def one(size_name: str, load: Load, device: torch.device) -> dict[str, object]:
     its = subject(size, min(load.images, _BLOCK), device, "auto")
     _score(its, replace(load, images=min(load.images, _BLOCK), explainers=1))
     bare = Bare(its.model, its.batch.images, backward=False)
-    before = its.model.passes.copy()
     floor = [timed(bare.forward, device) / bare.count]
+    before = its.model.passes.copy()
     with peak_memory(device) as peak:
         seconds = timed(lambda: _score(its, load), device)
     passes = its.model.passes.since(before)
-    passes.forward -= bare.count
     floor.append(timed(bare.forward, device) / bare.count)
     return asdict(load) | {
         "seconds": seconds,
@@ -146,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    load = Load(options.images, options.steps, options.explainers, options.pixels)
+    load = Load(**{name: getattr(options, name) for name in asdict(Load())})
     print(json.dumps(one(options.size, load, torch.device(options.device))))
     return 0
 
