@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import seaborn as sns
-from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from benchmarks.contest import OURS
-from xaibench.figures.base import grid
+from xaibench.figures.base import grid, swatch
 
 _PACKAGES = (OURS, "captum", "lime", "grad-cam", "torchcam", "Quantus", "loop")
 _MARKERS = dict(zip(_PACKAGES, "osDv^PX", strict=True))
@@ -70,8 +69,7 @@ def draw(record: Mapping, path: Path) -> Path | None:
     panels[0].set_ylim(len(methods) - 0.5, -0.5)
     present = [n for n in _PACKAGES if (rows["of"] == n).any()]
     handles = [
-        Line2D([], [], color=colors[n], marker=_MARKERS[n], linestyle="", markersize=6)
-        for n in present
+        swatch(color=colors[n], marker=_MARKERS[n], linestyle="", markersize=6) for n in present
     ]
     where = "outside upper center"
     figure.legend(handles, present, loc=where, ncols=len(present), frameon=False, fontsize=8)
